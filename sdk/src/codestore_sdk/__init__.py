@@ -1,0 +1,1 @@
+"""What a codestore service runs under; shares nothing with the platform."""

@@ -1,0 +1,55 @@
+"""Which deployment a URL leads to, who may call it, and where its instances answer.
+
+A route is data with rules, not a URL column: the gateway turns it into whatever its proxy needs.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from codestore.domain.secret import Secret
+
+HASH_DIGITS = 32
+KEY_HEADER = "x-user-authorization"
+
+
+class Access(StrEnum):
+    """Who may call a deployment: anyone with the link, or holders of a key."""
+
+    KEY = "key"
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests can be handed in. ``address`` is the driver's word (a URI), opaque here."""
+
+    address: str
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a route enforces. Seconds and bytes; ``None`` means no limit."""
+
+    idle_timeout: float = 300.0
+    connect_timeout: float = 5.0
+    max_body: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One deployment as the gateway sees it.
+
+    ``hash`` is the first path segment (32 hex digits, not guessable); it is not passed on.
+    With ``Access.KEY`` a request needs one of ``keys`` in ``x-user-authorization``; the header is
+    removed before the service sees the request. ``unavailable`` replaces the endpoints by a 503
+    that gives this reason.
+    """
+
+    hash: str
+    deployment: str
+    access: Access
+    keys: tuple[Secret, ...]
+    endpoints: tuple[Endpoint, ...]
+    limits: Limits = Limits()
+    unavailable: str | None = None
