@@ -1,0 +1,236 @@
+"""A deployment: one service in one environment, what is wanted of it and what is known of it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from codestore.domain.conditions import Condition, Conditions, ConditionType, Truth, find, marked
+from codestore.domain.environments import Kind
+from codestore.domain.faults import Fault, Letter, conflict
+
+
+class State(StrEnum):
+    """What people see; computed, never stored."""
+
+    DEPLOYING = "deploying"
+    READY = "ready"
+    STANDBY = "standby"
+    WAKING = "waking"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is wanted. ``generation`` goes up with every change people ask for.
+
+    ``revision`` is the generation whose instances should run: it moves when the running ones must
+    be replaced, and stays when only their number or the route changes.
+    """
+
+    generation: int
+    revision: int
+    number: str
+    digest: str
+    asked_by: str
+    asked_at: datetime
+    reason: str
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The version that serves, since when."""
+
+    revision: int
+    number: str
+    digest: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a generation did not become live."""
+
+    generation: int
+    number: str
+    letter: Letter
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known. ``generation`` is the last one that was concluded, well or not.
+
+    ``migrated`` names the digests whose migrations have run on this database; ``attempts`` and
+    ``retry_at`` count tries after failures that may pass; ``crashes`` counts instances that
+    ended by themselves since the version went live.
+    """
+
+    generation: int = 0
+    live: Live | None = None
+    failure: Failure | None = None
+    migrated: tuple[str, ...] = ()
+    attempts: int = 0
+    retry_at: datetime | None = None
+    crashes: int = 0
+    serving: int = 0
+    conditions: Conditions = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One service in one environment. ``hash`` is its place in URLs (32 hex digits)."""
+
+    id: str
+    hash: str
+    service: str
+    environment: str
+    kind: Kind
+    project: str | None
+    database: str
+    created_at: datetime
+    spec: Spec
+    status: Status = Status()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a change is under way."""
+        return self.spec.generation != self.status.generation
+
+    @property
+    def state(self) -> State:
+        """The word people see for this deployment."""
+        if self.spec.removed:
+            return State.REMOVING
+        if self.busy:
+            return State.DEPLOYING
+        if self.status.live is None:
+            return State.FAILED
+        available = find(self.status.conditions, ConditionType.AVAILABLE)
+        if available is not None and available.truth is Truth.FALSE:
+            return State.DEGRADED
+        return State.READY
+
+
+def require_idle(deployment: Deployment) -> None:
+    """Refuse a change while another one is under way, naming who holds it and since when."""
+    if not deployment.busy:
+        return
+    spec = deployment.spec
+    raise conflict(
+        "busy",
+        "Another change is under way",
+        f"{deployment.kind} is held by {spec.asked_by} since "
+        f"{spec.asked_at:%Y-%m-%d %H:%M:%S} UTC: {spec.reason}.",
+        "Wait until it has ended (cs events -f), then try again.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who asks for a change, when, and in what words."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+def retargeted(deployment: Deployment, number: str, digest: str, wish: Wish) -> Deployment:
+    """Return the deployment with another version wanted. Raises a Fault while it is busy."""
+    require_idle(deployment)
+    generation = deployment.spec.generation + 1
+    spec = Spec(generation, generation, number, digest, wish.by, wish.at, wish.reason)
+    return replace(deployment, spec=spec)
+
+
+def doomed(deployment: Deployment, wish: Wish) -> Deployment:
+    """Return the deployment marked for removal; asking twice changes nothing.
+
+    A removal does not wait for a change under way: it ends it.
+    """
+    if deployment.spec.removed:
+        return deployment
+    spec = replace(
+        deployment.spec,
+        generation=deployment.spec.generation + 1,
+        asked_by=wish.by,
+        asked_at=wish.at,
+        reason=wish.reason,
+        removed=True,
+    )
+    return replace(deployment, spec=spec)
+
+
+def mark_live(deployment: Deployment, now: datetime) -> Deployment:
+    """The wanted revision serves: conclude the generation."""
+    spec, status = deployment.spec, deployment.status
+    live = status.live
+    if live is None or live.revision != spec.revision:
+        live = Live(spec.revision, spec.number, spec.digest, now)
+    statement = Condition(
+        ConditionType.ROLLED_OUT, Truth.TRUE, "Live", f"{spec.number} serves.", now, spec.generation
+    )
+    return replace(
+        deployment,
+        status=replace(
+            status,
+            generation=spec.generation,
+            live=live,
+            failure=None,
+            attempts=0,
+            retry_at=None,
+            crashes=0 if deployment.busy else status.crashes,
+            conditions=marked(status.conditions, statement),
+        ),
+    )
+
+
+def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployment:
+    """The wanted revision failed for good: conclude it and want the live version again."""
+    spec, status = deployment.spec, deployment.status
+    failure = Failure(spec.generation, spec.number, fault.letter, now)
+    statement = Condition(
+        ConditionType.ROLLED_OUT,
+        Truth.FALSE,
+        fault.letter.code,
+        fault.letter.title,
+        now,
+        spec.generation,
+    )
+    back = spec
+    if status.live is not None:
+        live = status.live
+        back = replace(spec, revision=live.revision, number=live.number, digest=live.digest)
+    return replace(
+        deployment,
+        spec=back,
+        status=replace(
+            status,
+            generation=spec.generation,
+            failure=failure,
+            attempts=0,
+            retry_at=None,
+            conditions=marked(status.conditions, statement),
+        ),
+    )
+
+
+def mark_available(deployment: Deployment, serving: int, wanted: int, now: datetime) -> Deployment:
+    """State whether requests are answered by as many instances as wanted."""
+    enough = serving >= wanted
+    statement = Condition(
+        ConditionType.AVAILABLE,
+        Truth.TRUE if enough else Truth.FALSE,
+        "Serving" if enough else "InstancesMissing",
+        f"{serving} of {wanted} instances accept requests.",
+        now,
+        deployment.spec.generation,
+    )
+    status = replace(
+        deployment.status,
+        serving=serving,
+        conditions=marked(deployment.status.conditions, statement),
+    )
+    return replace(deployment, status=status)

@@ -1,0 +1,119 @@
+"""Reading a document people wrote (a parsed YAML mapping) with errors that point at the line.
+
+Values arrive as plain Python data with a table of line numbers; nothing here knows YAML.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from codestore.domain.faults import Fault, invalid
+from codestore.domain.names import shown
+
+Path = tuple[str, ...]
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A value at a path of a file, and the line (from 1) on which each path starts."""
+
+    value: object
+    file: str
+    lines: Mapping[Path, int] = field(default_factory=dict)
+    path: Path = ()
+
+    def fault(self, problem: str, hint: str) -> Fault:
+        """Build the fault that points here."""
+        name = ".".join(self.path) or "the document"
+        line = next(
+            (
+                self.lines[self.path[:n]]
+                for n in range(len(self.path), -1, -1)
+                if self.path[:n] in self.lines
+            ),
+            None,
+        )
+        where = f"{self.file}:{line}" if line else self.file
+        return invalid(
+            "bad_manifest", "Manifest refused", f"{name}: {problem}", hint=hint, where=where
+        )
+
+    def child(self, key: str) -> "Document":
+        """Return the value under ``key``; a missing key gives a document of ``None``."""
+        value = self.value.get(key) if isinstance(self.value, Mapping) else None
+        return Document(value, self.file, self.lines, (*self.path, key))
+
+    @property
+    def missing(self) -> bool:
+        """Whether nothing is written here."""
+        return self.value is None
+
+    def mapping(self, keys: Iterable[str]) -> "Document":
+        """Check that this is a mapping with no key but ``keys``; return it."""
+        known = list(keys)
+        if not isinstance(self.value, Mapping):
+            raise self.fault(
+                f"must be a mapping, not {_kind(self.value)}", f"Keys: {', '.join(known)}."
+            )
+        for key in self.value:
+            if key not in known:
+                close = get_close_matches(str(key), known, n=1)
+                hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
+                raise self.child(str(key)).fault(f"unknown key {shown(str(key))}", hint)
+        return self
+
+    def text(self, hint: str, limit: int = 1000) -> str:
+        """Return a non-empty string of at most ``limit`` characters."""
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.fault(f"must be text, not {_kind(self.value)}", hint)
+        if len(self.value) > limit or "\0" in self.value:
+            raise self.fault(f"must be plain text of at most {limit} characters", hint)
+        return self.value
+
+    def flag(self) -> bool:
+        """Return a boolean."""
+        if not isinstance(self.value, bool):
+            raise self.fault(
+                f"must be true or false, not {_kind(self.value)}", "Write true or false."
+            )
+        return self.value
+
+    def whole(self, low: int, high: int) -> int:
+        """Return a whole number between ``low`` and ``high``."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.fault(f"must be a whole number, not {_kind(value)}", f"{low} to {high}.")
+        return value
+
+    def duration(self, low: float, high: float) -> float:
+        """Return seconds from ``10s``, ``5m``, ``1.5h``, ``250ms`` or a bare number of seconds."""
+        raw = self.value
+        match = None if isinstance(raw, bool) else _DURATION.fullmatch(str(raw))
+        seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else -1.0
+        if not low <= seconds <= high:
+            problem = f"must be a time, not {_kind(raw)}" if match is None else "is out of range"
+            raise self.fault(problem, f"As in 10s, 5m or 1h; {low:g} s to {high:g} s.")
+        return seconds
+
+    def texts(self, check: Callable[[str], bool], hint: str) -> tuple[str, ...]:
+        """Return a list of at most 100 strings that all pass ``check``."""
+        if self.missing:
+            return ()
+        value = self.value
+        if not isinstance(value, list | tuple) or len(value) > 100:
+            raise self.fault(f"must be a list, not {_kind(value)}", hint)
+        for item in value:
+            if not isinstance(item, str) or not check(item):
+                raise self.fault(f"{shown(str(item))} does not belong here", hint)
+        return tuple(value)
+
+
+def _kind(value: object) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", dict: "a mapping"}
+    named = names.get(type(value), "nothing" if value is None else "a list")
+    return (
+        f"{named} ({shown(str(value))})" if isinstance(value, bool | int | float | str) else named
+    )

@@ -1,0 +1,47 @@
+"""Events: what happened to a deployment, in order, for people and for whoever waits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from codestore.domain.faults import Letter
+
+
+class EventKind(StrEnum):
+    """What an event tells."""
+
+    ASKED = "asked"
+    STEP_STARTED = "step_started"
+    STEP_DONE = "step_done"
+    STEP_FAILED = "step_failed"
+    LIVE = "live"
+    FAILED = "failed"
+    DEGRADED = "degraded"
+    RECOVERED = "recovered"
+    INSTANCE_ENDED = "instance_ended"
+    REMOVED = "removed"
+
+
+CONCLUDING = frozenset({EventKind.LIVE, EventKind.FAILED, EventKind.REMOVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. ``sequence`` is given by the store (0 before that).
+
+    ``duration`` is in seconds, for steps that ended; ``letter`` tells of a fault.
+    """
+
+    deployment: str
+    service: str
+    organization: str
+    environment: str
+    project: str | None
+    generation: int
+    kind: EventKind
+    message: str
+    at: datetime
+    step: str | None = None
+    duration: float | None = None
+    letter: Letter | None = None
+    sequence: int = 0

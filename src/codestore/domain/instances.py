@@ -1,0 +1,85 @@
+"""Instances: running copies of a version, as a driver tells of them, and what it needs to run one.
+
+No process id, socket or file path is known here: names and addresses are the driver's words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from codestore.domain.manifest import Run
+from codestore.domain.routing import Endpoint
+from codestore.domain.secret import Secret
+
+
+class InstanceState(StrEnum):
+    """Where an instance is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"  # answers in private, not yet asked by anybody
+    SERVING = "serving"  # accepts requests of users
+    DRAINING = "draining"  # finishes what it has
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running copy. ``ending`` says how it ended (``exit code 1``), once it has."""
+
+    name: str
+    revision: int
+    state: InstanceState
+    since: datetime
+    ending: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a driver sees of a deployment; it may be a little late."""
+
+    instances: tuple[Instance, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A prepared version. ``code`` and ``runtime`` are words between a builder and a driver.
+
+    On one host they are folders, on a cluster an image and nothing.
+    """
+
+    digest: str
+    code: str
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a driver needs to run something of a version: an instance, or a task."""
+
+    deployment: str
+    revision: int
+    artifact: Artifact
+    run: Run
+    environment: Mapping[str, Secret] = field(default_factory=dict)
+    drain: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended: ``ending`` in words, and its last lines."""
+
+    succeeded: bool
+    ending: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a deployment printed, or that the platform wrote about it."""
+
+    at: datetime
+    source: str
+    stream: str
+    text: str

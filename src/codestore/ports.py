@@ -1,0 +1,208 @@
+"""The doors: everything the platform's reasoning needs from the world, as Protocols.
+
+At most eight methods each, all safe to call again with the same arguments: whoever calls may
+have crashed after the call and before noting it. A door raises :class:`Fault` for what people
+should read; ``UNAVAILABLE`` faults may pass and are tried again, any other is final.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from codestore.domain.deployments import Deployment
+from codestore.domain.environments import Environment
+from codestore.domain.events import Event
+from codestore.domain.instances import Artifact, LogLine, TaskResult, View, Workload
+from codestore.domain.manifest import Health
+from codestore.domain.routing import Route
+from codestore.domain.secret import Secret
+from codestore.domain.services import Key, Project, Service, User
+from codestore.domain.versions import Seal, Version
+
+Noun = User | Service | Project | Environment | Version | Deployment | Key
+N = TypeVar("N", User, Service, Project, Environment, Version, Deployment, Key)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: at most ``limit`` rows after the row with id ``after``."""
+
+    limit: int = 100
+    after: str | None = None
+
+
+class Records(Protocol):
+    """One transaction over the platform's own state. Lives inside ``Store.begin()``."""
+
+    async def get(self, kind: type[N], id_: str) -> N | None:
+        """Return the noun with this id. A deployment is locked until the transaction ends."""
+
+    async def find(self, kind: type[N], page: Page | None = None, **equal: str) -> list[N]:
+        """Return nouns whose fields equal the values given, oldest first; all without a page."""
+
+    async def put(self, *nouns: Noun) -> None:
+        """Insert or replace. Raises a CONFLICT fault when a unique field is taken."""
+
+    async def remove(self, *nouns: Noun) -> None:
+        """Delete; what is not there is gone already."""
+
+    async def emit(self, *events: Event) -> None:
+        """Append events; whoever watches is told when the transaction commits."""
+
+    async def events(
+        self, after: int, limit: int, newest: bool = False, **equal: str
+    ) -> list[Event]:
+        """Return events in order, those after a sequence number (or the newest ones)."""
+
+
+class Store(Protocol):
+    """The platform's memory, the only one. Open from start to stop of the control process."""
+
+    def begin(self) -> AbstractAsyncContextManager[Records]:
+        """Open a transaction: committed at the end of the block, rolled back by an exception."""
+
+    def watch(self) -> AsyncIterator[str]:
+        """Yield the id of each deployment that changed or has a new event, from now on.
+
+        May yield an id too often, never too seldom: after a lost connection it yields ``*``.
+        """
+
+    async def lead(self) -> None:
+        """Wait until this process is the only one that acts."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class Driver(Protocol):
+    """Runs instances of deployments somewhere: on this host, in a cluster, in memory."""
+
+    async def observe(self, deployment: str) -> View:
+        """Tell what runs for a deployment, and where requests for it can be handed in."""
+
+    async def start(self, workload: Workload, ordinal: int) -> None:
+        """Start instance ``ordinal`` of a revision; it stays private. Running already: nothing."""
+
+    async def prove(self, deployment: str, instance: str, health: Health) -> None:
+        """Ask the instance itself whether it works. Raises a FAILED fault when it does not."""
+
+    async def admit(self, deployment: str, instance: str) -> None:
+        """Let the instance take requests of users. Returns when it does."""
+
+    async def drain(self, deployment: str, instance: str) -> None:
+        """Let it finish what it has, then end. Returns at once; ``observe`` tells the rest."""
+
+    async def stop(self, deployment: str, instance: str) -> None:
+        """End the instance now, and forget it when it has ended."""
+
+    async def remove(self, deployment: str) -> None:
+        """Forget the deployment: instances, addresses, logs, whatever there is of it."""
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield the id of each deployment whose view may have changed, from now on."""
+
+
+class Tasks(Protocol):
+    """Runs something of a version to its end, beside its instances: migrations."""
+
+    async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
+        """Run and wait; at most ``timeout`` seconds, then it is ended and has failed."""
+
+
+class Logs(Protocol):
+    """What deployments printed. Kept for a month, bounded in size."""
+
+    async def tail(self, deployment: str, count: int) -> list[LogLine]:
+        """Return the newest lines, oldest first."""
+
+    def follow(self, deployment: str, count: int) -> AsyncIterator[LogLine]:
+        """Yield the newest lines, then each new one, until closed."""
+
+    async def note(self, deployment: str, text: str) -> None:
+        """Add a line of the platform's own, so that both stories are read in one place."""
+
+
+class Databases(Protocol):
+    """A PostgreSQL server: one database and one role, of the same name, per deployment."""
+
+    async def observe(self, name: str) -> bool:
+        """Whether the database and its role are there, whole."""
+
+    async def create(self, name: str, password: Secret) -> None:
+        """Create both; only this role may connect. Half created: finished."""
+
+    async def drop(self, name: str) -> None:
+        """Drop both, whoever is connected; what is not there is gone already."""
+
+    async def names(self) -> list[str]:
+        """Return the names of all databases made by :meth:`create`."""
+
+    def settings(self, name: str, password: Secret) -> Mapping[str, Secret]:
+        """Return the variables by which a service connects (``DATABASE_URL`` and its parts)."""
+
+
+class Builder(Protocol):
+    """Source → sealed bundle → something a driver can run. Content-addressed, never rebuilt."""
+
+    async def seal(self, upload: Path, service: str) -> Seal:
+        """Check an uploaded archive and seal it. Raises a Fault that names the offending file."""
+
+    async def prepare(self, seal: Seal) -> Artifact:
+        """Verify the bundle byte for byte and make it runnable. Raises a FAILED fault if not."""
+
+    async def prepared(self, seal: Seal) -> Artifact | None:
+        """Return the artifact if it is runnable now, without looking at its bytes."""
+
+    def source(self, seal: Seal) -> AsyncIterator[bytes]:
+        """Yield the archive of the source, as ``cs pull`` fetches it."""
+
+    async def collect(self, keep: Iterable[str]) -> None:
+        """Delete every bundle and artifact whose digest is not in ``keep``."""
+
+
+class Gateway(Protocol):
+    """Routes requests to instances; keys are checked there. Requests never pass through us."""
+
+    async def publish(self, route: Route) -> None:
+        """Make the route what requests meet. Returns when the proxy has confirmed it."""
+
+    async def withdraw(self, hash_: str) -> None:
+        """Answer 404 there again. Returns when the proxy has confirmed it."""
+
+    def published(self, hash_: str) -> Route | None:
+        """Return the route as it was last published, for comparison."""
+
+    async def active(self, hash_: str) -> Mapping[str, int]:
+        """Return how many requests are under way, by endpoint address."""
+
+    async def restore(self, routes: Sequence[Route]) -> None:
+        """Take the whole set at the start of the control process."""
+
+    def url(self, hash_: str) -> str:
+        """Return the address people use, with no trailing slash."""
+
+
+class Vault(Protocol):
+    """Seals what must be kept and shown again; derives what need not be kept at all."""
+
+    def seal(self, value: Secret) -> str:
+        """Seal under the platform's master key."""
+
+    def open(self, sealed: str) -> Secret:
+        """Open what :meth:`seal` made. Raises a FAILED fault when it was tampered with."""
+
+    def derive(self, purpose: str) -> Secret:
+        """Return the secret for a purpose: always the same, 256 bit, unguessable."""
+
+
+class Clock(Protocol):
+    """Time and dice."""
+
+    def now(self) -> datetime:
+        """Return the time, with its zone (UTC)."""
+
+    def token(self) -> str:
+        """Return 64 random hex digits (256 bit)."""
