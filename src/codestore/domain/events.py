@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Letter
 
 
@@ -34,7 +35,6 @@ class Event:
 
     deployment: str
     service: str
-    organization: str
     environment: str
     project: str | None
     generation: int
@@ -45,3 +45,24 @@ class Event:
     duration: float | None = None
     letter: Letter | None = None
     sequence: int = 0
+
+
+def event_of(
+    deployment: Deployment,
+    kind: EventKind,
+    message: str,
+    now: datetime,
+    letter: Letter | None = None,
+) -> Event:
+    """Return an event of this deployment's present generation."""
+    return Event(
+        deployment=deployment.id,
+        service=deployment.service,
+        environment=deployment.environment,
+        project=deployment.project,
+        generation=deployment.spec.generation,
+        kind=kind,
+        message=message,
+        at=now,
+        letter=letter,
+    )

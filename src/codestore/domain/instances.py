@@ -25,12 +25,17 @@ class InstanceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One running copy. ``ending`` says how it ended (``exit code 1``), once it has."""
+    """One running copy. ``ending`` says how it ended (``exit code 1``), once it has.
+
+    ``address`` is its own endpoint, or ``None`` when it accepts from one shared by all instances.
+    """
 
     name: str
     revision: int
+    ordinal: int
     state: InstanceState
     since: datetime
+    address: str | None = None
     ending: str | None = None
 
 

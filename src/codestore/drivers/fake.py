@@ -1,0 +1,136 @@
+"""A driver in memory: the worked example of the door, and the world the tests break on purpose.
+
+Instances are values in a dictionary. What a real world would do by itself (become ready, end,
+run out of requests) is done by the verbs at the end, so that a test chooses when.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import datetime
+
+from codestore.domain.faults import failed
+from codestore.domain.instances import (
+    Instance,
+    InstanceState,
+    LogLine,
+    TaskResult,
+    View,
+    Workload,
+)
+from codestore.domain.manifest import Health, RunKind
+from codestore.domain.routing import Endpoint
+
+
+class FakeDriver:
+    """Implements the doors ``Driver``, ``Tasks`` and ``Logs`` in memory.
+
+    ``broken`` holds digests whose instances never become ready, ``unhealthy`` those that fail
+    their health check, ``unmigratable`` those whose migrations fail.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.instances: dict[str, dict[str, Instance]] = {}
+        self.broken: set[str] = set()
+        self.unhealthy: set[str] = set()
+        self.unmigratable: set[str] = set()
+        self.migrations: list[tuple[str, str]] = []
+        self.lines: dict[str, list[LogLine]] = {}
+        self._digests: dict[str, str] = {}
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+
+    async def observe(self, deployment: str) -> View:
+        """Tell what runs."""
+        instances = tuple(self.instances.get(deployment, {}).values())
+        shared = [i for i in instances if i.address is None]
+        endpoints = [Endpoint(f"fake:{deployment}")] if shared else []
+        endpoints += [
+            Endpoint(str(i.address), draining=i.state is InstanceState.DRAINING)
+            for i in instances
+            if i.address and i.state in (InstanceState.SERVING, InstanceState.DRAINING)
+        ]
+        return View(instances, tuple(endpoints))
+
+    async def start(self, workload: Workload, ordinal: int) -> None:
+        """Start an instance; the fake makes it ready at once unless its digest is broken."""
+        name = f"{workload.deployment}.{workload.revision}.{ordinal}"
+        held = self.instances.setdefault(workload.deployment, {})
+        if name in held:
+            return
+        digest = workload.artifact.digest
+        self._digests[name] = digest
+        state = InstanceState.STARTING if digest in self.broken else InstanceState.READY
+        address = None
+        if workload.run.kind is RunKind.COMMAND:
+            address = f"fake:{name}"
+        held[name] = Instance(name, workload.revision, ordinal, state, self.now(), address)
+        self._changed.put_nowait(workload.deployment)
+
+    async def prove(self, deployment: str, instance: str, health: Health) -> None:
+        """Refuse instances of unhealthy digests."""
+        if self._digests.get(instance) in self.unhealthy:
+            raise failed("unhealthy", "The health check failed", f"{health.path} answered 500.")
+
+    async def admit(self, deployment: str, instance: str) -> None:
+        """Let it take requests."""
+        self._move(deployment, instance, InstanceState.READY, InstanceState.SERVING)
+
+    async def drain(self, deployment: str, instance: str) -> None:
+        """Let it finish."""
+        self._move(deployment, instance, InstanceState.SERVING, InstanceState.DRAINING)
+
+    async def stop(self, deployment: str, instance: str) -> None:
+        """End and forget it."""
+        if self.instances.get(deployment, {}).pop(instance, None):
+            self._changed.put_nowait(deployment)
+
+    async def remove(self, deployment: str) -> None:
+        """Forget the deployment."""
+        self.instances.pop(deployment, None)
+        self.lines.pop(deployment, None)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Yield deployments whose view changed."""
+        while True:
+            yield await self._changed.get()
+
+    async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
+        """Run a task to its end, at once."""
+        self.migrations.append((workload.deployment, workload.artifact.digest))
+        if workload.artifact.digest in self.unmigratable:
+            return TaskResult(False, "exit code 1", ("no such column",))
+        return TaskResult(True, "exit code 0")
+
+    async def tail(self, deployment: str, count: int) -> list[LogLine]:
+        """Return the newest lines."""
+        return self.lines.get(deployment, [])[-count:]
+
+    async def follow(self, deployment: str, count: int) -> AsyncIterator[LogLine]:
+        """Yield the newest lines; the fake's story ends there."""
+        for line in await self.tail(deployment, count):
+            yield line
+
+    async def note(self, deployment: str, text: str) -> None:
+        """Add a line of the platform's own."""
+        line = LogLine(self.now(), "platform", "platform", text)
+        self.lines.setdefault(deployment, []).append(line)
+
+    # What the world does by itself.
+
+    def end(self, deployment: str, instance: str, ending: str) -> None:
+        """An instance ends, whoever wanted it or not."""
+        held = self.instances.get(deployment, {})
+        if instance in held:
+            held[instance] = replace(
+                held[instance], state=InstanceState.ENDED, since=self.now(), ending=ending
+            )
+            self._changed.put_nowait(deployment)
+
+    def _move(
+        self, deployment: str, name: str, before: InstanceState, after: InstanceState
+    ) -> None:
+        held = self.instances.get(deployment, {})
+        if name in held and held[name].state is before:
+            held[name] = replace(held[name], state=after, since=self.now())
+            self._changed.put_nowait(deployment)

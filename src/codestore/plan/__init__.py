@@ -1,0 +1,1 @@
+"""Deciding: wanted and observed in, ordered steps with a reason each out. No effects, no clock."""

@@ -1,0 +1,53 @@
+"""What goes into a plan and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from codestore.domain.instances import View
+from codestore.domain.routing import Route
+from codestore.plan.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world as the doors told it. ``active`` counts requests under way, by address."""
+
+    view: View = field(default_factory=View)
+    database: bool = False
+    artifact: bool = False
+    route: Route | None = None
+    active: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step and why it is due."""
+
+    step: Step
+    reason: str
+
+
+class Verdict(StrEnum):
+    """Where the deployment stands once the steps of this plan are done."""
+
+    WORKING = "working"
+    REACHED = "reached"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is due now, in order; when to look again if nothing else happens before."""
+
+    due: tuple[Planned, ...] = ()
+    verdict: Verdict = Verdict.WORKING
+    next_look: datetime | None = None
+    serving: int = 0
+    wanted: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is due and nothing is waited for."""
+        return not self.due and self.next_look is None

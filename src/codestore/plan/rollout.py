@@ -1,0 +1,212 @@
+"""The planner: from one deployment and what is observed of it to the steps that are due.
+
+A rollout grows from the front: prepare, database, migrations, new instances; each new instance
+proves itself in private, is admitted, and only then do the old ones drain. Every plan is made
+afresh from what is observed, so a crash between any two steps needs no memory of its own.
+"""
+
+from datetime import datetime, timedelta
+
+from codestore.domain.deployments import Deployment
+from codestore.domain.faults import FaultKind, Letter
+from codestore.domain.instances import Instance, InstanceState
+from codestore.plan.desired import Wanted, routed
+from codestore.plan.model import Observed, Plan, Planned, Verdict
+from codestore.plan.steps import (
+    Admit,
+    CreateDatabase,
+    Drain,
+    DropDatabase,
+    Forget,
+    GiveUp,
+    Migrate,
+    Prepare,
+    Prove,
+    Publish,
+    Start,
+    Stop,
+    Withdraw,
+)
+
+DRAIN_GRACE = timedelta(seconds=5)  # after its drain time-out an instance may still say goodbye
+IDLE_POLL = timedelta(milliseconds=200)  # how often a proxy is asked whether an endpoint is idle
+CRASHES_BEFORE_503 = 3  # a first restart is quick enough to let callers wait for it
+
+
+def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
+    """Plan a deployment that is to run."""
+    status = deployment.status
+    rolling = status.live is None or status.live.revision != wanted.revision
+    if rolling and status.failure is not None and not deployment.busy:
+        return _stay_failed(wanted, observed)
+    if status.retry_at is not None and status.retry_at > now:
+        return _wait_for_retry(deployment, wanted, observed)
+    new = [i for i in observed.view.instances if i.revision == wanted.revision]
+    old = [i for i in observed.view.instances if i.revision != wanted.revision]
+    lost = _lost(new, wanted, now) if rolling else None
+    if lost is not None:
+        return Plan((Planned(GiveUp(lost), "the new version did not come up"),))
+    due = _grow(wanted, observed, new, rolling=rolling)
+    due += _settle(new, wanted, rolling=rolling)
+    serving = sum(i.state is InstanceState.SERVING for i in new)
+    arrived = serving >= wanted.count
+    routing = _route(deployment, wanted, observed, arrived=arrived)
+    due += routing
+    reached = arrived and not routing
+    looks = _starting_looks(new, wanted)
+    if reached:
+        cleanup, cleanup_looks = _retire(old, wanted, observed, now)
+        due += cleanup
+        looks += cleanup_looks
+    return Plan(
+        due=tuple(due),
+        verdict=Verdict.REACHED if reached else Verdict.WORKING,
+        next_look=min(looks, default=None),
+        serving=_accepting(observed),
+        wanted=wanted.count,
+    )
+
+
+def removal(deployment: Deployment, observed: Observed) -> Plan:
+    """Plan the end of a deployment: URL first, then instances, then data."""
+    due: list[Planned] = []
+    if observed.route is not None:
+        due.append(Planned(Withdraw(deployment.hash), "it is to be removed"))
+    running = observed.view.instances
+    due += [Planned(Stop(i.name), "it is to be removed") for i in running]
+    if running:
+        return Plan(tuple(due))
+    due.append(Planned(Forget(deployment.id), "nothing runs any more"))
+    due.append(Planned(DropDatabase(deployment.database), "its data goes with it"))
+    return Plan(tuple(due), Verdict.REMOVED)
+
+
+def _grow(
+    wanted: Wanted, observed: Observed, new: list[Instance], *, rolling: bool
+) -> list[Planned]:
+    """Start what is missing, with everything it needs before it."""
+    present = {i.ordinal for i in new}
+    missing = [n for n in range(wanted.count) if n not in present]
+    if not missing:
+        return []
+    why = "a new version is wanted" if rolling else "an instance is missing"
+    due: list[Planned] = []
+    if rolling or not observed.artifact:
+        due.append(Planned(Prepare(wanted.digest), why))
+    if wanted.database is not None and not observed.database:
+        due.append(Planned(CreateDatabase(wanted.database), "it has none yet"))
+    if wanted.migrate and rolling:
+        due.append(Planned(Migrate(wanted.digest), "this version has not migrated it yet"))
+    due += [Planned(Start(wanted.revision, ordinal), why) for ordinal in missing]
+    return due
+
+
+def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Planned]:
+    """Bring instances that are ready into service; clear those that ended by themselves.
+
+    In a rollout nobody is admitted before all have proved themselves: a bad version never gets
+    a request, not even from its luckiest instance.
+    """
+    ready = [i for i in new if i.state is InstanceState.READY]
+    up = len(ready) + sum(i.state is InstanceState.SERVING for i in new)
+    if rolling and up < wanted.count:
+        return []
+    due = [Planned(Prove(i.name), "it says that it is ready") for i in ready]
+    due += [Planned(Admit(i.name), "it works") for i in ready]
+    if not rolling:
+        due += [
+            Planned(Stop(i.name, i.ending), "it ended by itself")
+            for i in new
+            if i.state is InstanceState.ENDED
+        ]
+    return due
+
+
+def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> Letter | None:
+    """Say why the new revision cannot become live, if that is so."""
+    for instance in new:
+        if instance.state is InstanceState.ENDED:
+            detail = f"{instance.name} ended before it was ready: {instance.ending}."
+            return Letter(
+                FaultKind.FAILED, "start_failed", "The new version does not start", detail
+            )
+        late = now - instance.since >= timedelta(seconds=wanted.start_timeout)
+        if instance.state is InstanceState.STARTING and late:
+            detail = f"{instance.name} was not ready within {wanted.start_timeout:g} s."
+            return Letter(
+                FaultKind.FAILED, "start_timeout", "The new version does not start", detail
+            )
+    return None
+
+
+def _route(
+    deployment: Deployment, wanted: Wanted, observed: Observed, *, arrived: bool
+) -> list[Planned]:
+    """Publish where requests go. A first version is published only once it serves."""
+    if deployment.status.live is None and not arrived:
+        return []
+    unavailable = None
+    if not observed.view.endpoints:
+        unavailable = "No instance of this service is running."
+    elif not _accepting(observed) and deployment.status.crashes >= CRASHES_BEFORE_503:
+        unavailable = "This service keeps crashing; see its logs."
+    return _publish(wanted, observed, unavailable)
+
+
+def _publish(wanted: Wanted, observed: Observed, unavailable: str | None) -> list[Planned]:
+    route = routed(wanted.route, observed.view.endpoints, unavailable)
+    if route == observed.route:
+        return []
+    why = "requests are to reach it" if unavailable is None else unavailable
+    return [Planned(Publish(route.endpoints, unavailable), why)]
+
+
+def _retire(
+    old: list[Instance], wanted: Wanted, observed: Observed, now: datetime
+) -> tuple[list[Planned], list[datetime]]:
+    """Let instances of other revisions finish, then end them; returns when to look again."""
+    due: list[Planned] = []
+    looks: list[datetime] = []
+    for instance in old:
+        if instance.state is InstanceState.SERVING:
+            due.append(Planned(Drain(instance.name), "a newer version serves"))
+        elif instance.state is InstanceState.DRAINING:
+            until = instance.since + timedelta(seconds=wanted.drain) + DRAIN_GRACE
+            if now >= until:
+                due.append(Planned(Stop(instance.name), "its drain time is over"))
+            elif instance.address is None:
+                looks.append(until)
+            elif observed.active.get(instance.address, 0) == 0:
+                due.append(Planned(Stop(instance.name), "it has no requests left"))
+            else:
+                looks.append(min(until, now + IDLE_POLL))
+        else:
+            due.append(Planned(Stop(instance.name), "it is not wanted any more"))
+    return due, looks
+
+
+def _wait_for_retry(deployment: Deployment, wanted: Wanted, observed: Observed) -> Plan:
+    """Back off; meanwhile callers are told if nobody can answer them."""
+    due = _route(deployment, wanted, observed, arrived=False)
+    return Plan(
+        tuple(due),
+        next_look=deployment.status.retry_at,
+        serving=_accepting(observed),
+        wanted=wanted.count,
+    )
+
+
+def _stay_failed(wanted: Wanted, observed: Observed) -> Plan:
+    """No version ever served here and the last one failed: clear its remains, answer 503."""
+    due = [Planned(Stop(i.name), "its version failed") for i in observed.view.instances]
+    due += _publish(wanted, observed, "The version deployed here failed; see its logs.")
+    return Plan(tuple(due), wanted=wanted.count)
+
+
+def _starting_looks(new: list[Instance], wanted: Wanted) -> list[datetime]:
+    timeout = timedelta(seconds=wanted.start_timeout)
+    return [i.since + timeout for i in new if i.state is InstanceState.STARTING]
+
+
+def _accepting(observed: Observed) -> int:
+    return sum(i.state is InstanceState.SERVING for i in observed.view.instances)

@@ -1,0 +1,116 @@
+"""One turn of the loop, on one screen: observe, plan, execute, fold, record."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from codestore.domain.deployments import Deployment
+from codestore.domain.environments import Kind
+from codestore.domain.events import EventKind, event_of
+from codestore.domain.instances import InstanceState, View
+from codestore.domain.versions import Version
+from codestore.plan.desired import Wanted, desired
+from codestore.plan.fold import fold
+from codestore.plan.model import Observed, Plan, Verdict
+from codestore.plan.outcomes import Failed, Outcome
+from codestore.plan.rollout import removal, rollout
+from codestore.ports import Records
+from codestore.reconcile.doors import Doors
+from codestore.reconcile.executor import execute
+from codestore.reconcile.subject import Subject, read_subject
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When to look at the deployment again: ``at`` a time, at once, or (``None``) when told to."""
+
+    again: bool = False
+    at: datetime | None = None
+
+
+async def cycle(id_: str, doors: Doors) -> Turn:
+    """Take one turn for one deployment."""
+    async with doors.store.begin() as records:
+        subject = await read_subject(records, doors.vault, id_)
+    if subject is None:
+        return Turn()
+    plan, wanted = await consider(subject, doors)
+    outcomes = await execute(plan.due, subject, wanted, doors)
+    return await record(subject, plan, outcomes, doors)
+
+
+async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:
+    """Observe and plan; changes nothing."""
+    observed = await observe(subject, doors)
+    wanted = desired(subject.deployment, subject.version.seal.manifest, subject.keys)
+    if subject.deployment.spec.removed:
+        return removal(subject.deployment, observed), wanted
+    return rollout(subject.deployment, wanted, observed, doors.clock.now()), wanted
+
+
+async def observe(subject: Subject, doors: Doors) -> Observed:
+    """Ask every door what is there now."""
+    deployment = subject.deployment
+    view = await doors.driver.observe(deployment.id)
+    active = await doors.gateway.active(deployment.hash) if _counts(view) else {}
+    return Observed(
+        view=view,
+        database=await doors.databases.observe(deployment.database),
+        artifact=await doors.builder.prepared(subject.version.seal) is not None,
+        route=doors.gateway.published(deployment.hash),
+        active=active,
+    )
+
+
+async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: Doors) -> Turn:
+    """Write down what the turn changed, in one transaction, unless people asked anew meanwhile."""
+    now = doors.clock.now()
+    after, news = fold(subject.deployment, plan, outcomes, now)
+    broken = any(isinstance(outcome, Failed) for outcome in outcomes)
+    async with doors.store.begin() as records:
+        current = await records.get(Deployment, after.id)
+        if current is None:
+            return Turn()
+        if plan.verdict is Verdict.REMOVED and not broken:
+            await records.emit(event_of(after, EventKind.REMOVED, "removed, with its data", now))
+            await records.remove(current)
+            return Turn()
+        asked_anew = current.spec != subject.deployment.spec
+        if asked_anew:  # the new wish stands; what was learned of the world is kept
+            after = _merged(current, after)
+        if after != current:
+            await records.put(after)
+        await _publish_version(records, subject.version, after, now)
+        await records.emit(*(event_of(after, kind, text, now, fault) for kind, text, fault in news))
+    for _, text, _ in news:
+        await doors.logs.note(after.id, text)
+    retry = after.status.retry_at
+    if broken or asked_anew:
+        return Turn(again=True) if retry is None else Turn(at=retry)
+    return Turn(again=bool(plan.due), at=plan.next_look or retry)
+
+
+def _merged(current: Deployment, after: Deployment) -> Deployment:
+    """Keep the newer wish, with the knowledge of this turn but for the verdict on the old wish."""
+    status = replace(
+        current.status,
+        migrated=after.status.migrated,
+        crashes=after.status.crashes,
+        serving=after.status.serving,
+    )
+    return replace(current, status=status)
+
+
+async def _publish_version(
+    records: Records, version: Version, after: Deployment, now: datetime
+) -> None:
+    """The version that serves on demo is public from then on."""
+    live = after.status.live
+    if after.kind is not Kind.DEMO or live is None or version.published_at is not None:
+        return
+    if live.digest == version.digest and live.number == version.number:
+        await records.put(replace(version, published_at=now))
+
+
+def _counts(view: View) -> bool:
+    """Whether the plan will want to know how many requests an endpoint still has."""
+    return any(i.state is InstanceState.DRAINING and i.address is not None for i in view.instances)

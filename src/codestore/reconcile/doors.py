@@ -1,0 +1,20 @@
+"""The doors a turn needs, in one value."""
+
+from dataclasses import dataclass
+
+from codestore.ports import Builder, Clock, Databases, Driver, Gateway, Logs, Store, Tasks, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything the loop may touch."""
+
+    store: Store
+    driver: Driver
+    tasks: Tasks
+    logs: Logs
+    databases: Databases
+    builder: Builder
+    gateway: Gateway
+    vault: Vault
+    clock: Clock

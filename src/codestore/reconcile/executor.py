@@ -1,0 +1,154 @@
+"""Doing a plan: one ``match`` over the steps, one door for each, stopping at the first failure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from codestore.domain.events import EventKind, event_of
+from codestore.domain.faults import Fault, FaultKind, failed
+from codestore.domain.instances import Artifact
+from codestore.domain.manifest import Run, RunKind
+from codestore.plan.desired import Wanted, routed
+from codestore.plan.fold import gave_up, with_lines
+from codestore.plan.model import Planned
+from codestore.plan.outcomes import Done, Failed, Outcome
+from codestore.plan.steps import (
+    Admit,
+    CreateDatabase,
+    Drain,
+    DropDatabase,
+    Forget,
+    GiveUp,
+    Migrate,
+    Prepare,
+    Prove,
+    Publish,
+    Start,
+    Step,
+    Stop,
+    Withdraw,
+)
+from codestore.reconcile.doors import Doors
+from codestore.reconcile.subject import Subject, database_password, workload
+
+MIGRATION_TIMEOUT = 600.0  # seconds
+TAIL = 10  # log lines that go into a fault
+
+
+async def execute(
+    due: Sequence[Planned], subject: Subject, wanted: Wanted, doors: Doors
+) -> list[Outcome]:
+    """Do what is due, in order. A fault ends the turn; whether it is final is the fault's kind."""
+    outcomes: list[Outcome] = []
+    for planned in due:
+        outcome = await _attempt(planned, subject, wanted, doors)
+        outcomes.append(outcome)
+        if isinstance(outcome, Failed):
+            break
+    return outcomes
+
+
+async def _attempt(planned: Planned, subject: Subject, wanted: Wanted, doors: Doors) -> Outcome:
+    step = planned.step
+    started = doors.clock.now()
+    await _tell(subject, doors, EventKind.STEP_STARTED, step)
+    try:
+        await _perform(step, subject, wanted, doors)
+    except Fault as fault:
+        took = (doors.clock.now() - started).total_seconds()
+        final = fault.letter.kind is not FaultKind.UNAVAILABLE
+        await _tell(subject, doors, EventKind.STEP_FAILED, step, took, fault)
+        return Failed(step, fault, final, took)
+    took = (doors.clock.now() - started).total_seconds()
+    await _tell(subject, doors, EventKind.STEP_DONE, step, took)
+    return Done(step, took)
+
+
+async def _perform(  # noqa: C901 - one arm per step, the checker proves that none is missing
+    step: Step, subject: Subject, wanted: Wanted, doors: Doors
+) -> None:
+    id_ = subject.deployment.id
+    match step:
+        case Prepare():
+            await doors.builder.prepare(subject.version.seal)
+        case CreateDatabase(name):
+            password = database_password(subject.deployment, doors.vault)
+            await doors.databases.create(name, password)
+        case Migrate():
+            await _migrate(subject, doors)
+        case Start(_, ordinal):
+            artifact = await _artifact(subject, doors)
+            run = subject.version.seal.manifest.run
+            await doors.driver.start(workload(subject, artifact, doors, run), ordinal)
+        case Prove(instance):
+            await _prove(subject, instance, doors)
+        case Admit(instance):
+            await doors.driver.admit(id_, instance)
+        case Publish(endpoints, unavailable):
+            await doors.gateway.publish(routed(wanted.route, endpoints, unavailable))
+        case Drain(instance):
+            await doors.driver.drain(id_, instance)
+        case Stop(instance, _):
+            await doors.driver.stop(id_, instance)
+        case GiveUp():
+            raise gave_up(step, await _tail(id_, doors))
+        case Withdraw(hash_):
+            await doors.gateway.withdraw(hash_)
+        case Forget():
+            await doors.driver.remove(id_)
+        case DropDatabase(name):
+            await doors.databases.drop(name)
+        case _:
+            assert_never(step)
+
+
+async def _artifact(subject: Subject, doors: Doors) -> Artifact:
+    seal = subject.version.seal
+    return await doors.builder.prepared(seal) or await doors.builder.prepare(seal)
+
+
+async def _migrate(subject: Subject, doors: Doors) -> None:
+    manifest = subject.version.seal.manifest
+    artifact = await _artifact(subject, doors)
+    run = Run(RunKind.COMMAND, manifest.migrate)
+    name = f"migrate-{subject.deployment.spec.revision}"
+    work = workload(subject, artifact, doors, run)
+    result = await doors.tasks.run(work, name, MIGRATION_TIMEOUT)
+    if not result.succeeded:
+        detail = f"{' '.join(manifest.migrate)}: {result.ending}."
+        raise failed(
+            "migration_failed",
+            "The migration failed",
+            with_lines(detail, result.lines[-TAIL:]),
+            "Mend the migration and push again; the version before goes on serving.",
+        )
+
+
+async def _prove(subject: Subject, instance: str, doors: Doors) -> None:
+    id_ = subject.deployment.id
+    try:
+        await doors.driver.prove(id_, instance, subject.version.seal.manifest.health)
+    except Fault as fault:
+        letter = fault.letter
+        lines = await _tail(id_, doors)
+        raise failed(
+            letter.code, letter.title, with_lines(letter.detail, lines), letter.hint
+        ) from fault
+
+
+async def _tail(id_: str, doors: Doors) -> list[str]:
+    return [line.text for line in await doors.logs.tail(id_, TAIL)]
+
+
+async def _tell(
+    subject: Subject,
+    doors: Doors,
+    kind: EventKind,
+    step: Step,
+    took: float | None = None,
+    fault: Fault | None = None,
+) -> None:
+    event = event_of(subject.deployment, kind, step.describe(), doors.clock.now())
+    letter = fault.letter if fault else None
+    async with doors.store.begin() as records:
+        await records.emit(replace(event, step=step.key, duration=took, letter=letter))
