@@ -40,7 +40,7 @@ class Records(Protocol):
     async def get(self, kind: type[N], id_: str) -> N | None:
         """Return the noun with this id. A deployment is locked until the transaction ends."""
 
-    async def find(self, kind: type[N], page: Page | None = None, **equal: str) -> list[N]:
+    async def find(self, kind: type[N], page: Page | None = None, /, **equal: str) -> list[N]:
         """Return nouns whose fields equal the values given, oldest first; all without a page."""
 
     async def put(self, *nouns: Noun) -> None:

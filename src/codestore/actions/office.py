@@ -1,0 +1,113 @@
+"""What every action needs at hand: the doors it may use, and who is asking."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from codestore.domain.deployments import Deployment, Wish
+from codestore.domain.environments import Environment
+from codestore.domain.events import EventKind, event_of
+from codestore.domain.faults import Fault, FaultKind, Letter, not_found
+from codestore.domain.ids import make_hash, make_id
+from codestore.domain.names import shown
+from codestore.domain.secret import Secret
+from codestore.domain.services import Key, KeyKind, Project, Service, User, require_member
+from codestore.ports import Builder, Clock, Logs, N, Records, Store, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The doors of the actions. They never reach a driver, a gateway or a database server."""
+
+    store: Store
+    builder: Builder
+    vault: Vault
+    clock: Clock
+    logs: Logs
+
+    @asynccontextmanager
+    async def change(self, *touched: Deployment) -> AsyncIterator[Records]:
+        """Open a transaction that holds these deployments, in an order that cannot dead-lock."""
+        async with self.store.begin() as records:
+            for deployment in sorted(touched, key=lambda held: held.id):
+                await records.get(Deployment, deployment.id)
+            yield records
+
+    def wish(self, user: User, reason: str) -> Wish:
+        """Return who asks for what, now."""
+        return Wish(user.name, self.clock.now(), reason)
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id."""
+        return make_id(prefix, self.clock.token())
+
+    def new_hash(self) -> str:
+        """Return fresh digits for a URL."""
+        return make_hash(self.clock.token())
+
+    def new_key(self, scope: str) -> Key:
+        """Return a fresh developer key for a service or a project, sealed."""
+        key_id = self.new_id("key")
+        sealed = self.vault.seal(Secret(f"cs_dev_{self.clock.token()}"))
+        return Key(key_id, scope, KeyKind.DEVELOPER, sealed, self.clock.now())
+
+
+async def authenticate(office: Office, token: str) -> User:
+    """Return the user a token belongs to. Only its hash is compared, and only by the database."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    async with office.store.begin() as records:
+        found = await records.find(User, token=digest)
+    if not found:
+        raise Fault(
+            Letter(
+                FaultKind.UNAUTHENTICATED,
+                "unauthenticated",
+                "Not logged in",
+                "The API needs a valid token in the Authorization header.",
+                "cs login --url URL --token TOKEN",
+            )
+        )
+    return found[0]
+
+
+async def find_service(records: Records, user: User, ref: str) -> Service:
+    """Return a service of the user's organization by id or name."""
+    service = await _find(records, Service, user, ref, "svc-")
+    if service is None:
+        raise not_found("service", shown(ref), "cs service:list shows the services you can see.")
+    require_member("service", shown(ref), service.organization, user)
+    return service
+
+
+async def find_project(records: Records, user: User, ref: str) -> Project:
+    """Return a project of the user's organization by id or name."""
+    project = await _find(records, Project, user, ref, "prj-")
+    if project is None:
+        raise not_found("project", shown(ref), "cs project:list shows the projects you can see.")
+    require_member("project", shown(ref), project.organization, user)
+    return project
+
+
+async def _find(records: Records, kind: type[N], user: User, ref: str, prefix: str) -> N | None:
+    if "\0" in ref:
+        return None
+    found = await records.find(kind, organization=user.organization, name=ref)
+    if found:
+        return found[0]
+    return await records.get(kind, ref) if ref.startswith(prefix) else None
+
+
+async def find_deployment(records: Records, service: Service, name: str) -> Deployment:
+    """Return the deployment of a service in its own environment ``private`` or ``demo``."""
+    (environment,) = await records.find(Environment, service=service.id, name=name)
+    found = await records.find(Deployment, environment=environment.id)
+    if not found:
+        raise not_found("deployment", f"{service.name}/{name}", "It is being removed.")
+    return found[0]
+
+
+async def emit_asked(records: Records, wish: Wish, *deployments: Deployment) -> None:
+    """Tell that people asked for something."""
+    events = (event_of(held, EventKind.ASKED, wish.reason, wish.at) for held in deployments)
+    await records.emit(*events)

@@ -1,0 +1,193 @@
+"""Projects: create, delete, and the services in them: add, promote, roll, remove."""
+
+from dataclasses import dataclass
+
+from codestore.actions.office import (
+    Office,
+    emit_asked,
+    find_deployment,
+    find_project,
+    find_service,
+)
+from codestore.actions.services import born, find_version, nothing_live, refuse_same
+from codestore.domain.deployments import Deployment, doomed, require_idle, retargeted
+from codestore.domain.environments import POLICIES, PROJECT_KINDS, Environment, Kind, project_kind
+from codestore.domain.faults import conflict, invalid, not_found
+from codestore.domain.names import check_name
+from codestore.domain.services import Key, Project, Service, User
+from codestore.ports import Records
+
+DESCRIPTION_LIMIT = 1_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """An accepted change of a service in a project."""
+
+    project: Project
+    service: Service
+    deployments: tuple[Deployment, ...]
+    undo: str
+
+
+async def create_project(office: Office, user: User, name: str, description: str) -> Project:
+    """Make a project with its developer key and its three environments, empty."""
+    check_name("project", name)
+    if len(description) > DESCRIPTION_LIMIT or "\0" in description:
+        raise invalid(
+            "bad_description",
+            "Description refused",
+            f"A description is plain text of at most {DESCRIPTION_LIMIT} characters.",
+        )
+    project = Project(
+        office.new_id("prj"), name, description, user.id, user.organization, office.clock.now()
+    )
+    environments = [
+        Environment(office.new_id("env"), kind.value, kind, project=project.id)
+        for kind in PROJECT_KINDS
+    ]
+    async with office.store.begin() as records:
+        await records.put(project, *environments, office.new_key(project.id))
+    return project
+
+
+async def delete_project(office: Office, user: User, ref: str) -> Project:
+    """Delete a project. Refused while services are inside: their data would be lost."""
+    async with office.store.begin() as records:
+        project = await find_project(records, user, ref)
+        inside = await records.find(Deployment, project=project.id)
+        if inside:
+            services = {held.service for held in inside}
+            raise conflict(
+                "project_not_empty",
+                "Services are inside",
+                f"{project.name} includes {len(services)} service(s) with their data.",
+                f"Exclude them first: cs project:service:remove {project.name} SERVICE",
+            )
+        environments = await records.find(Environment, project=project.id)
+        keys = await records.find(Key, scope=project.id)
+        await records.remove(*keys, *environments, project)
+    return project
+
+
+async def include(office: Office, user: User, ref: str, service_ref: str) -> Included:
+    """Include the public version of a service in all environments, each with its own database."""
+    async with office.store.begin() as records:
+        project = await find_project(records, user, ref)
+        service = await find_service(records, user, service_ref)
+        if await inclusion(records, project, service):
+            raise conflict(
+                "already_included",
+                "Included already",
+                f"{project.name} includes {service.name} already (or is just removing it).",
+                f"cs project:service:info {project.name} {service.name}",
+            )
+        demo = await find_deployment(records, service, Kind.DEMO.value)
+        await records.get(Deployment, demo.id)  # held, so that nobody removes the service meanwhile
+        require_idle(demo)
+        version = await find_version(records, service, "latest", published=True)
+        wish = office.wish(user, f"include {service.name} {version.number} in {project.name}")
+        environments = await records.find(Environment, project=project.id)
+        deployments = tuple(born(office, service, held, version, wish) for held in environments)
+        await records.put(*deployments)
+        await emit_asked(records, wish, *deployments)
+    undo = f"cs project:service:remove {project.name} {service.name} --yes"
+    return Included(project, service, deployments, undo)
+
+
+async def promote_in_project(
+    office: Office, user: User, ref: str, service_ref: str, to: str
+) -> Included:
+    """Put the version of the environment before on ``to``: development takes it from demo."""
+    kind = project_kind(to)
+    async with office.store.begin() as records:
+        project, service, held = await _members(records, user, ref, service_ref)
+        demo = await find_deployment(records, service, Kind.DEMO.value)
+    async with office.change(demo, *held.values()) as records:
+        held = await require_inclusion(records, project, service)
+        target = held[kind]
+        source = held.get(POLICIES[kind].source or Kind.DEMO)
+        if source is None:
+            source = await find_deployment(records, service, Kind.DEMO.value)
+        require_idle(source)
+        require_idle(target)
+        live = source.status.live
+        if live is None:
+            raise nothing_live(service, source)
+        refuse_same(target, live.number, f"{source.kind} has the same version.")
+        wish = office.wish(user, f"promote {service.name} {live.number} to {to}")
+        after = retargeted(target, live.number, live.digest, wish)
+        await records.put(after)
+        await emit_asked(records, wish, after)
+    return Included(project, service, (after,), _undo_roll(project, service, target))
+
+
+async def roll_in_project(
+    office: Office, user: User, ref: str, service_ref: str, to: tuple[str, str]
+) -> Included:
+    """Put a published version, earlier or later, in an environment: ``to`` is (name, number)."""
+    kind = project_kind(to[0])
+    async with office.store.begin() as records:
+        project, service, held = await _members(records, user, ref, service_ref)
+    async with office.change(held[kind]) as records:
+        target = (await require_inclusion(records, project, service))[kind]
+        version = await find_version(records, service, to[1], published=True)
+        require_idle(target)
+        refuse_same(target, version.number, f"cs version:list {service.name}")
+        wish = office.wish(user, f"roll {service.name} on {kind} to {version.number}")
+        after = retargeted(target, version.number, version.digest, wish)
+        await records.put(after)
+        await emit_asked(records, wish, after)
+    return Included(project, service, (after,), _undo_roll(project, service, target))
+
+
+async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Included:
+    """Remove a service from a project, with its databases there."""
+    async with office.store.begin() as records:
+        project, service, held = await _members(records, user, ref, service_ref)
+    async with office.change(*held.values()) as records:
+        held = await require_inclusion(records, project, service)
+        wish = office.wish(user, f"remove {service.name} from {project.name}")
+        after = tuple(doomed(deployment, wish) for deployment in held.values())
+        await records.put(*after)
+        await emit_asked(records, wish, *after)
+    undo = f"cs project:service:add {project.name} {service.name} (the data is gone)"
+    return Included(project, service, after, undo)
+
+
+async def inclusion(records: Records, project: Project, service: Service) -> dict[Kind, Deployment]:
+    """Return the deployments of a service in a project, by kind of environment."""
+    found = await records.find(Deployment, project=project.id, service=service.id)
+    return {held.kind: held for held in found}
+
+
+async def require_inclusion(
+    records: Records, project: Project, service: Service
+) -> dict[Kind, Deployment]:
+    """Return them; raise a Fault when the project does not include the service."""
+    held = await inclusion(records, project, service)
+    if len(held) < len(PROJECT_KINDS):
+        raise not_found(
+            "service in this project",
+            f"{project.name}/{service.name}",
+            f"cs project:service:add {project.name} {service.name}",
+        )
+    return held
+
+
+async def _members(
+    records: Records, user: User, ref: str, service_ref: str
+) -> tuple[Project, Service, dict[Kind, Deployment]]:
+    project = await find_project(records, user, ref)
+    service = await find_service(records, user, service_ref)
+    return project, service, await require_inclusion(records, project, service)
+
+
+def _undo_roll(project: Project, service: Service, before: Deployment) -> str:
+    live = before.status.live
+    if live is None:
+        return f"cs project:service:remove {project.name} {service.name} --yes"
+    return (
+        f"cs project:service:roll {project.name} {service.name} "
+        f"--env {before.kind} --version {live.number}"
+    )

@@ -1,0 +1,267 @@
+"""Every question the edges ask: services, projects, versions, environments, events, logs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from codestore.actions.office import Office, find_project, find_service
+from codestore.domain.deployments import Deployment
+from codestore.domain.environments import PROJECT_KINDS, Environment, Kind
+from codestore.domain.events import Event
+from codestore.domain.faults import invalid, not_found
+from codestore.domain.instances import LogLine
+from codestore.domain.names import shown
+from codestore.domain.secret import Secret
+from codestore.domain.services import Key, KeyKind, Project, Service, User, require_owner
+from codestore.domain.versions import Version
+from codestore.ports import Page, Records
+
+MAX_LOG_LINES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A deployment with what is needed to show it. ``key`` is ``None`` when you may not see it."""
+
+    deployment: Deployment
+    service: Service
+    environment: Environment
+    key: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which deployments a question is about; names or ids, ``None`` for all."""
+
+    service: str | None = None
+    project: str | None = None
+    environment: str | None = None
+
+
+async def service_detail(office: Office, user: User, ref: str) -> tuple[Service, list[Seen]]:
+    """Return a service and its two deployments."""
+    async with office.store.begin() as records:
+        service = await find_service(records, user, ref)
+        return service, await service_deployments(office, records, user, service)
+
+
+async def service_deployments(
+    office: Office, records: Records, user: User, service: Service
+) -> list[Seen]:
+    """Return the deployments in the service's own environments."""
+    environments = await records.find(Environment, service=service.id)
+    held = await records.find(Deployment, service=service.id)
+    by_environment = {deployment.environment: deployment for deployment in held}
+    pairs = [
+        (by_environment[environment.id], environment)
+        for environment in environments
+        if environment.id in by_environment
+    ]
+    return [await _seen(office, records, user, pair, service) for pair in pairs]
+
+
+async def project_detail(office: Office, user: User, ref: str) -> tuple[Project, list[Seen]]:
+    """Return a project and everything deployed in it."""
+    async with office.store.begin() as records:
+        project = await find_project(records, user, ref)
+        held = await records.find(Deployment, project=project.id)
+        return project, [await see(office, records, user, deployment) for deployment in held]
+
+
+async def project_environments(office: Office, project: Project) -> list[Environment]:
+    """Return the environments of a project, in the order of promotion."""
+    async with office.store.begin() as records:
+        return await records.find(Environment, project=project.id)
+
+
+async def project_key(office: Office, user: User, project: Project) -> Secret | None:
+    """Return the developer key of a project to its owner."""
+    async with office.store.begin() as records:
+        return await _developer_key(office, records, project.id, project.owner == user.id)
+
+
+async def services(office: Office, user: User, page: Page) -> list[Service]:
+    """Return the services of the user's organization."""
+    async with office.store.begin() as records:
+        return await records.find(Service, page, organization=user.organization)
+
+
+async def projects(office: Office, user: User, page: Page) -> list[Project]:
+    """Return the projects of the user's organization."""
+    async with office.store.begin() as records:
+        return await records.find(Project, page, organization=user.organization)
+
+
+async def versions(
+    office: Office, user: User, ref: str, page: Page
+) -> tuple[Service, list[Version], str | None]:
+    """Return a service's versions, and the number of the public one."""
+    async with office.store.begin() as records:
+        service = await find_service(records, user, ref)
+        found = await records.find(Version, page, service=service.id)
+        demos = await records.find(Deployment, service=service.id, kind=Kind.DEMO.value)
+        live = demos[0].status.live if demos else None
+        return service, found, live.number if live else None
+
+
+async def source(
+    office: Office, user: User, ref: str, number: str | None
+) -> tuple[Version, AsyncIterator[bytes]]:
+    """Return a version (the newest by default) and its source, to its owner."""
+    async with office.store.begin() as records:
+        service = await find_service(records, user, ref)
+        require_owner(service, user, "fetch its source")
+        found = await records.find(Version, service=service.id)
+        if number == "latest":
+            found = [held for held in found if held.published_at is not None]
+        elif number is not None:
+            found = [held for held in found if held.number == number]
+    if not found:
+        raise not_found("version", f"{service.name} {shown(number or '')}", "cs version:list")
+    return found[-1], office.builder.source(found[-1].seal)
+
+
+async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
+    """Return the deployments a question is about, of the user's organization."""
+    equal: dict[str, str] = {}
+    async with office.store.begin() as records:
+        if chosen.service is not None:
+            equal["service"] = (await find_service(records, user, chosen.service)).id
+        if chosen.project is not None:
+            equal["project"] = (await find_project(records, user, chosen.project)).id
+        if chosen.environment is not None:
+            equal["kind"] = _kind(chosen.environment).value
+        own = {
+            held.id: held for held in await records.find(Service, organization=user.organization)
+        }
+        found = [held for held in await records.find(Deployment, **equal) if held.service in own]
+        if chosen.project is None and chosen.service is not None:
+            found = [held for held in found if held.project is None]
+        return [await see(office, records, user, held) for held in found]
+
+
+async def see(office: Office, records: Records, user: User, deployment: Deployment) -> Seen:
+    """Return a deployment with its service, environment and the key this user may see."""
+    service = await records.get(Service, deployment.service)
+    environment = await records.get(Environment, deployment.environment)
+    if service is None or environment is None:
+        raise not_found("deployment", deployment.id)
+    return await _seen(office, records, user, (deployment, environment), service)
+
+
+async def _seen(
+    office: Office,
+    records: Records,
+    user: User,
+    pair: tuple[Deployment, Environment],
+    service: Service,
+) -> Seen:
+    deployment, environment = pair
+    key = None
+    if deployment.project is not None:
+        project = await records.get(Project, deployment.project)
+        owner = project.owner if project else ""
+        key = await _developer_key(office, records, deployment.project, owner == user.id)
+    elif deployment.kind is Kind.PRIVATE:
+        key = await _developer_key(office, records, service.id, service.owner == user.id)
+    return Seen(deployment, service, environment, key)
+
+
+async def _developer_key(
+    office: Office, records: Records, scope: str, allowed: bool
+) -> Secret | None:
+    if not allowed:
+        return None
+    keys = await records.find(Key, scope=scope, kind=KeyKind.DEVELOPER.value)
+    return office.vault.open(keys[-1].sealed) if keys else None
+
+
+def _kind(name: str) -> Kind:
+    try:
+        return Kind(name)
+    except ValueError as error:
+        kinds = ", ".join(kind.value for kind in Kind)
+        raise invalid(
+            "bad_environment",
+            "No such environment",
+            f'"{shown(name)}" is not an environment.',
+            hint=f"Use one of {kinds}.",
+        ) from error
+
+
+async def environments(office: Office, user: User, page: Page) -> list[tuple[str, Environment]]:
+    """Return the environments the user can see, each with the name of what it belongs to."""
+    async with office.store.begin() as records:
+        services_ = await records.find(Service, organization=user.organization)
+        projects_ = await records.find(Project, organization=user.organization)
+        owners = {held.id: held.name for held in services_}
+        owners |= {held.id: held.name for held in projects_}
+        found = await records.find(Environment, page)
+        pairs = [(owners.get(str(held.service or held.project)), held) for held in found]
+        return [(name, held) for name, held in pairs if name is not None]
+
+
+async def environment(
+    office: Office, user: User, owner: str, name: str
+) -> tuple[str, Environment, list[Seen]]:
+    """Return an environment of a project or service, with everything deployed in it."""
+    async with office.store.begin() as records:
+        of_project = name in [kind.value for kind in PROJECT_KINDS]
+        if of_project:
+            project = await find_project(records, user, owner)
+            title, scope = project.name, {"project": project.id}
+        else:
+            service = await find_service(records, user, owner)
+            title, scope = service.name, {"service": service.id}
+        found = await records.find(Environment, name=name, **scope)
+        if not found:
+            raise not_found("environment", f"{title}/{shown(name)}", "cs env:list")
+        held = await records.find(Deployment, environment=found[0].id)
+        return title, found[0], [await see(office, records, user, each) for each in held]
+
+
+async def events(
+    office: Office, user: User, chosen: Selection, after: int | None, limit: int
+) -> list[tuple[Seen, Event]]:
+    """Return events after a sequence number, or the newest ones."""
+    seen = {held.deployment.id: held for held in await select(office, user, chosen)}
+    found: list[Event] = []
+    async with office.store.begin() as records:
+        for id_ in seen:
+            found += await records.events(after or 0, limit, newest=after is None, deployment=id_)
+    found.sort(key=lambda event: event.sequence)
+    part = found[-limit:] if after is None else found[:limit]
+    return [(seen[event.deployment], event) for event in part]
+
+
+async def log_lines(
+    office: Office, user: User, chosen: Selection, count: int
+) -> list[tuple[Seen, LogLine]]:
+    """Return the newest lines of the deployments chosen, merged in order of time."""
+    count = max(1, min(count, MAX_LOG_LINES))
+    found: list[tuple[Seen, LogLine]] = []
+    for seen in await select(office, user, chosen):
+        found += [(seen, line) for line in await office.logs.tail(seen.deployment.id, count)]
+    found.sort(key=lambda pair: pair[1].at)
+    return found[-count:]
+
+
+async def follow_logs(
+    office: Office, user: User, chosen: Selection, count: int
+) -> AsyncIterator[tuple[Seen, LogLine]]:
+    """Yield the newest lines of the deployments chosen, then each new one, until closed."""
+    lines: asyncio.Queue[tuple[Seen, LogLine]] = asyncio.Queue(maxsize=1000)
+
+    async def pump(seen: Seen) -> None:
+        async for line in office.logs.follow(seen.deployment.id, min(count, MAX_LOG_LINES)):
+            await lines.put((seen, line))
+
+    chosen_now = await select(office, user, chosen)
+    pumps = [asyncio.create_task(pump(seen)) for seen in chosen_now]
+    try:
+        while pumps:
+            yield await lines.get()
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

@@ -1,0 +1,114 @@
+"""Waiting for changes to be concluded, and following events, without asking over and over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from codestore.actions.office import Office
+from codestore.domain.deployments import Deployment
+from codestore.domain.events import Event
+from codestore.domain.faults import Letter
+from codestore.ports import Store
+
+EVERYTHING = "*"
+BATCH = 500
+
+
+class Bulletin:
+    """Fans one ``Store.watch()`` out to everybody who waits in this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[asyncio.Event, frozenset[str] | None] = {}
+
+    async def run(self) -> None:
+        """Follow the store for ever; ends by cancellation."""
+        async for id_ in self._store.watch():
+            for bell, ids in self._waiting.items():
+                if ids is None or id_ == EVERYTHING or id_ in ids:
+                    bell.set()
+
+    @asynccontextmanager
+    async def bell(self, ids: Iterable[str] | None) -> AsyncIterator[asyncio.Event]:
+        """Lend an event that is set whenever one of these deployments (or any) has news."""
+        event = asyncio.Event()
+        self._waiting[event] = None if ids is None else frozenset(ids)
+        try:
+            yield event
+        finally:
+            del self._waiting[event]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a wait ended: what became of each deployment (``None``: it is gone)."""
+
+    deployments: dict[str, Deployment | None]
+    letters: list[Letter] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was waited for is live (or gone, if that was wanted)."""
+        return not self.letters
+
+
+async def wait(
+    office: Office, bulletin: Bulletin, waits: dict[str, int], after: int
+) -> AsyncIterator[Event | Ended]:
+    """Yield the events of these deployments' generations in order, then how it ended."""
+    async with bulletin.bell(waits) as bell:
+        while True:
+            bell.clear()
+            events, ended = await _look(office, waits, after)
+            for event in events:
+                after = max(after, event.sequence)
+                yield event
+            if ended is not None and len(events) < BATCH:
+                yield ended
+                return
+            if not events:
+                await bell.wait()
+
+
+async def follow_events(
+    office: Office, bulletin: Bulletin, deployments: frozenset[str], after: int
+) -> AsyncIterator[Event]:
+    """Yield every event of these deployments after a sequence number, until closed."""
+    async with bulletin.bell(deployments) as bell:
+        while True:
+            bell.clear()
+            async with office.store.begin() as records:
+                events = await records.events(after, BATCH)
+            for event in events:
+                after = event.sequence
+                if event.deployment in deployments:
+                    yield event
+            if not events:
+                await bell.wait()
+
+
+async def _look(
+    office: Office, waits: dict[str, int], after: int
+) -> tuple[list[Event], Ended | None]:
+    """Read deployments first, events second: what concludes is written with its events."""
+    found: dict[str, Deployment | None] = {}
+    events: list[Event] = []
+    letters: list[Letter] = []
+    async with office.store.begin() as records:
+        for id_, generation in waits.items():
+            held = await records.find(Deployment, id=id_)
+            found[id_] = held[0] if held else None
+            mine = await records.events(after, BATCH, deployment=id_)
+            events += [event for event in mine if event.generation >= generation]
+    events.sort(key=lambda event: event.sequence)
+    for id_, generation in waits.items():
+        deployment = found[id_]
+        if deployment is None:
+            continue
+        if deployment.status.generation < generation:
+            return events, None
+        failure = deployment.status.failure
+        if failure is not None and failure.generation == generation:
+            letters.append(failure.letter)
+    return events, Ended(found, letters)

@@ -1,0 +1,278 @@
+"""The shapes that cross HTTP: what the API answers and scripts may rely on.
+
+Plain dataclasses, so that the command line can import them without a web framework; the API
+turns them into JSON and OpenAPI.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class DeploymentView:
+    """A deployment as people see it; ``key`` is null where none is needed or you may not see it."""
+
+    id: str
+    environment: str
+    project: str | None
+    service: str
+    version: str | None
+    digest: str | None
+    url: str
+    key: str | None
+    access: str
+    state: str
+    instances: int
+    database: str | None
+    generation: int
+    deployed_at: datetime | None
+    failure: "Problem | None" = None
+
+
+@dataclass(slots=True)
+class ServiceView:
+    """A service and its two environments."""
+
+    service: str
+    name: str
+    owner: str
+    organization: str
+    environments: dict[str, DeploymentView]
+
+
+@dataclass(slots=True)
+class VersionView:
+    """A version of a service; ``latest`` marks the public one."""
+
+    service: str
+    version: str
+    digest: str
+    notes: str
+    pushed_by: str
+    pushed_at: datetime
+    published_at: datetime | None
+    latest: bool
+
+
+@dataclass(slots=True)
+class EnvironmentServices:
+    """The deployments of a project's environment, by service name."""
+
+    services: dict[str, DeploymentView] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ProjectView:
+    """A project, its developer key and its environments."""
+
+    project: str
+    name: str
+    description: str
+    owner: str
+    organization: str
+    developer_key: str | None
+    environments: dict[str, EnvironmentServices]
+
+
+@dataclass(slots=True)
+class InclusionView:
+    """A service in a project: one deployment per environment."""
+
+    project: str
+    service: str
+    name: str
+    environments: dict[str, DeploymentView]
+
+
+@dataclass(slots=True)
+class ReleaseView:
+    """A change of version in one environment."""
+
+    service: str
+    version: str
+    digest: str
+    environment: str
+    deployment: DeploymentView
+
+
+@dataclass(slots=True)
+class EnvironmentView:
+    """An environment, with what it belongs to and the deployments in it."""
+
+    id: str
+    name: str
+    kind: str
+    owner: str
+    generation: int
+    access: str
+    standby: float | None
+    instances: str
+    deployments: list[DeploymentView]
+
+
+@dataclass(slots=True)
+class EventView:
+    """One thing that happened."""
+
+    sequence: int
+    at: datetime
+    environment: str
+    service: str
+    project: str | None
+    deployment: str
+    generation: int
+    kind: str
+    message: str
+    step: str | None
+    duration: float | None
+    problem: "Problem | None"
+
+
+@dataclass(slots=True)
+class LogView:
+    """One line a deployment printed, or that the platform wrote about it."""
+
+    at: datetime
+    environment: str
+    service: str
+    source: str
+    stream: str
+    text: str
+
+
+@dataclass(slots=True)
+class Wait:
+    """What to follow until a change is concluded."""
+
+    deployment: str
+    environment: str
+    generation: int
+
+
+@dataclass(slots=True)
+class Change(Generic[T]):
+    """The answer to a change that was accepted: what it is about, what to wait for, the way back.
+
+    ``document`` tells of now; when the wait is over, its deployments are told anew.
+    """
+
+    document: T
+    waits: list[Wait]
+    undo: str
+
+
+@dataclass(slots=True)
+class Conclusion:
+    """The last message of a wait. ``succeeded`` only when every deployment did."""
+
+    succeeded: bool
+    deployments: dict[str, DeploymentView]
+    problems: list["Problem"]
+
+
+@dataclass(slots=True)
+class Listing(Generic[T]):
+    """A page of a list; ``next`` is what to pass as ``after`` for the page behind it."""
+
+    items: list[T]
+    next: str | None = None
+
+
+@dataclass(slots=True)
+class Problem:
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    detail: str
+    status: int
+    code: str
+    hint: str = ""
+    where: str = ""
+
+
+@dataclass(slots=True)
+class Profile:
+    """Who you are."""
+
+    id: str
+    name: str
+    organization: str
+
+
+@dataclass(slots=True)
+class Processes:
+    """Process ids; ``postgres`` is null when the server is not the platform's own."""
+
+    keeper: int | None
+    control: int
+    envoy: int | None
+    postgres: int | None
+
+
+@dataclass(slots=True)
+class StatusView:
+    """The platform itself."""
+
+    version: str
+    url: str
+    data: str
+    state: str
+    processes: Processes
+    deployments: dict[str, int]
+
+
+@dataclass(slots=True)
+class NewProject:
+    """Asks for a project."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(slots=True)
+class Inclusion:
+    """Asks for a service in a project, by name or id."""
+
+    service: str
+
+
+@dataclass(slots=True)
+class Promotion:
+    """Asks for the version of the environment before, in ``to``."""
+
+    to: str
+
+
+@dataclass(slots=True)
+class Roll:
+    """Asks for a published version, by number or ``latest``, in an environment."""
+
+    environment: str
+    version: str
+
+
+@dataclass(slots=True)
+class PlanStep:
+    """A step that is due."""
+
+    key: str
+    step: str
+    reason: str
+
+
+@dataclass(slots=True)
+class PlanView:
+    """What the next turn would do."""
+
+    deployment: str
+    environment: str
+    service: str
+    verdict: str
+    serving: int
+    wanted: int
+    next_look: str | None
+    steps: list[PlanStep]
