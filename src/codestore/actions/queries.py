@@ -12,7 +12,15 @@ from codestore.domain.faults import invalid, not_found
 from codestore.domain.instances import LogLine
 from codestore.domain.names import shown
 from codestore.domain.secret import Secret
-from codestore.domain.services import Key, KeyKind, Project, Service, User, require_owner
+from codestore.domain.services import (
+    Key,
+    KeyKind,
+    Project,
+    Service,
+    User,
+    require_member,
+    require_owner,
+)
 from codestore.domain.versions import Version
 from codestore.ports import Page, Records
 
@@ -189,16 +197,22 @@ def _kind(name: str) -> Kind:
         ) from error
 
 
-async def environments(office: Office, user: User, page: Page) -> list[tuple[str, Environment]]:
-    """Return the environments the user can see, each with the name of what it belongs to."""
+async def environments(
+    office: Office, user: User, page: Page
+) -> tuple[list[tuple[str, Environment]], str | None]:
+    """Return environments with the name of what each belongs to, and where the next page starts.
+
+    Those of other organizations are left out, so a page may hold fewer than its limit.
+    """
     async with office.store.begin() as records:
         services_ = await records.find(Service, organization=user.organization)
         projects_ = await records.find(Project, organization=user.organization)
         owners = {held.id: held.name for held in services_}
         owners |= {held.id: held.name for held in projects_}
         found = await records.find(Environment, page)
-        pairs = [(owners.get(str(held.service or held.project)), held) for held in found]
-        return [(name, held) for name, held in pairs if name is not None]
+    pairs = [(owners.get(str(held.service or held.project)), held) for held in found]
+    last = found[-1].id if len(found) == page.limit else None
+    return [(name, held) for name, held in pairs if name is not None], last
 
 
 async def environment(
@@ -247,17 +261,16 @@ async def log_lines(
 
 
 async def follow_logs(
-    office: Office, user: User, chosen: Selection, count: int
+    office: Office, chosen: list[Seen], count: int
 ) -> AsyncIterator[tuple[Seen, LogLine]]:
-    """Yield the newest lines of the deployments chosen, then each new one, until closed."""
+    """Yield the newest lines of these deployments, then each new one, until closed."""
     lines: asyncio.Queue[tuple[Seen, LogLine]] = asyncio.Queue(maxsize=1000)
 
     async def pump(seen: Seen) -> None:
-        async for line in office.logs.follow(seen.deployment.id, min(count, MAX_LOG_LINES)):
+        async for line in office.logs.follow(seen.deployment.id, count):
             await lines.put((seen, line))
 
-    chosen_now = await select(office, user, chosen)
-    pumps = [asyncio.create_task(pump(seen)) for seen in chosen_now]
+    pumps = [asyncio.create_task(pump(seen)) for seen in chosen]
     try:
         while pumps:
             yield await lines.get()
@@ -265,3 +278,38 @@ async def follow_logs(
         for task in pumps:
             task.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def one(office: Office, user: User, id_: str) -> Seen:
+    """Return a deployment by id, of the user's organization."""
+    async with office.store.begin() as records:
+        found = await records.find(Deployment, id=id_)
+        if not found:
+            raise not_found("deployment", shown(id_))
+        seen = await see(office, records, user, found[0])
+    require_member("deployment", shown(id_), seen.service.organization, user)
+    return seen
+
+
+async def require_visible(office: Office, user: User, id_: str) -> None:
+    """Refuse a deployment of another organization; one that is gone has events still."""
+    async with office.store.begin() as records:
+        found = await records.find(Deployment, id=id_)
+        events_ = [] if found else await records.events(0, 1, deployment=id_)
+        service = found[0].service if found else events_[0].service if events_ else ""
+        owner = await records.get(Service, service)
+    if owner is None and not events_:
+        raise not_found("deployment", shown(id_))
+    if owner is not None:
+        require_member("deployment", shown(id_), owner.organization, user)
+
+
+async def environment_names(office: Office, ids: list[str]) -> dict[str, tuple[str, str]]:
+    """Return (environment, service) names of deployments that are still there."""
+    names: dict[str, tuple[str, str]] = {}
+    async with office.store.begin() as records:
+        for id_ in ids:
+            for held in await records.find(Deployment, id=id_):
+                service = await records.get(Service, held.service)
+                names[id_] = (held.kind.value, service.name if service else "")
+    return names

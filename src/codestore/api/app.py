@@ -1,0 +1,22 @@
+"""The application: every router, every error in one shape, docs at /docs."""
+
+from fastapi import FastAPI
+
+from codestore import __version__
+from codestore.api import problems, projects, services, watching
+from codestore.api.desk import Desk
+
+
+def create_app(desk: Desk) -> FastAPI:
+    """Build the API over a desk."""
+    app = FastAPI(
+        title="codestore",
+        version=__version__,
+        description="Every service in the environments it needs, kept apart.",
+        redoc_url=None,
+    )
+    app.state.desk = desk
+    problems.install(app)
+    for router in (services.router, projects.router, watching.router):
+        app.include_router(router)
+    return app

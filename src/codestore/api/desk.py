@@ -1,0 +1,75 @@
+"""What the handlers share: the office, the bulletin, and what only the composition root knows."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from codestore.actions.office import Office, authenticate
+from codestore.actions.queries import Seen, Selection
+from codestore.actions.waiting import Bulletin
+from codestore.domain.services import User
+from codestore.ports import Page
+from codestore.wire import PlanView, StatusView
+
+MAX_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a handler may use."""
+
+    office: Office
+    bulletin: Bulletin
+    url_of: Callable[[str], str]
+    plan_of: Callable[[Seen], Awaitable[PlanView]]
+    status: Callable[[], Awaitable[StatusView]]
+    uploads: str
+
+
+_bearer = HTTPBearer(auto_error=False, description="The token of your profile.")
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of this application."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskDep = Annotated[Desk, Depends(desk_of)]
+
+
+async def user_of(
+    desk: DeskDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> User:
+    """Return who is asking; raises a Fault without a valid token."""
+    return await authenticate(desk.office, credentials.credentials if credentials else "")
+
+
+UserDep = Annotated[User, Depends(user_of)]
+
+
+def page_of(
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    after: Annotated[str | None, Query(max_length=100)] = None,
+) -> Page:
+    """Return which part of a list is asked for."""
+    return Page(limit, after)
+
+
+PageDep = Annotated[Page, Depends(page_of)]
+
+
+def selection_of(
+    service: Annotated[str | None, Query(max_length=100)] = None,
+    project: Annotated[str | None, Query(max_length=100)] = None,
+    environment: Annotated[str | None, Query(max_length=100)] = None,
+) -> Selection:
+    """Return which deployments a question is about."""
+    return Selection(service, project, environment)
+
+
+SelectionDep = Annotated[Selection, Depends(selection_of)]

@@ -1,0 +1,188 @@
+"""From what the actions return to what crosses HTTP."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from codestore.actions.queries import Seen
+from codestore.api.problems import problem
+from codestore.domain.deployments import Deployment
+from codestore.domain.environments import POLICIES, Environment
+from codestore.domain.events import Event
+from codestore.domain.instances import LogLine
+from codestore.domain.routing import Access
+from codestore.domain.secret import Secret
+from codestore.domain.services import Project, Service
+from codestore.domain.versions import Version
+from codestore.wire import (
+    DeploymentView,
+    EnvironmentServices,
+    EnvironmentView,
+    EventView,
+    InclusionView,
+    LogView,
+    ProjectView,
+    ReleaseView,
+    ServiceView,
+    VersionView,
+    Wait,
+)
+
+UrlOf = Callable[[str], str]
+
+
+def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
+    """Show a deployment. The version is the one that serves; before there is one, none."""
+    deployment = seen.deployment
+    live = deployment.status.live
+    failure = deployment.status.failure
+    return DeploymentView(
+        id=deployment.id,
+        environment=seen.environment.name,
+        project=deployment.project,
+        service=deployment.service,
+        version=live.number if live else None,
+        digest=live.digest if live else None,
+        url=url_of(deployment.hash),
+        key=seen.key.reveal() if seen.key else None,
+        access=POLICIES[deployment.kind].access.value,
+        state=deployment.state.value,
+        instances=deployment.status.serving,
+        database=deployment.database,
+        generation=deployment.spec.generation,
+        deployed_at=live.since if live else None,
+        failure=problem(failure.letter) if failure else None,
+    )
+
+
+def service_view(service: Service, seen: Sequence[Seen], url_of: UrlOf) -> ServiceView:
+    """Show a service."""
+    own = [held for held in seen if held.deployment.project is None]
+    return ServiceView(
+        service=service.id,
+        name=service.name,
+        owner=service.owner,
+        organization=service.organization,
+        environments=_by_environment(own, url_of),
+    )
+
+
+def version_view(service: Service, version: Version, public: str | None) -> VersionView:
+    """Show a version."""
+    return VersionView(
+        service=service.name,
+        version=version.number,
+        digest=version.digest,
+        notes=version.notes,
+        pushed_by=version.pushed_by,
+        pushed_at=version.pushed_at,
+        published_at=version.published_at,
+        latest=version.number == public,
+    )
+
+
+def project_view(
+    project: Project,
+    environments: Iterable[Environment],
+    seen: Sequence[Seen],
+    key: Secret | None,
+    url_of: UrlOf,
+) -> ProjectView:
+    """Show a project with everything in it."""
+    return ProjectView(
+        project=project.id,
+        name=project.name,
+        description=project.description,
+        owner=project.owner,
+        organization=project.organization,
+        developer_key=key.reveal() if key else None,
+        environments={
+            environment.name: EnvironmentServices(
+                {
+                    held.service.id: deployment_view(held, url_of)
+                    for held in seen
+                    if held.environment.id == environment.id
+                }
+            )
+            for environment in environments
+        },
+    )
+
+
+def inclusion_view(
+    project: Project, service: Service, seen: Sequence[Seen], url_of: UrlOf
+) -> InclusionView:
+    """Show a service in a project."""
+    return InclusionView(
+        project=project.id,
+        service=service.id,
+        name=service.name,
+        environments=_by_environment(seen, url_of),
+    )
+
+
+def release_view(seen: Seen, url_of: UrlOf) -> ReleaseView:
+    """Show a change of version: the one that was asked for."""
+    spec = seen.deployment.spec
+    return ReleaseView(
+        service=seen.service.id,
+        version=spec.number,
+        digest=spec.digest,
+        environment=seen.environment.name,
+        deployment=deployment_view(seen, url_of),
+    )
+
+
+def environment_view(
+    owner: str, environment: Environment, seen: Sequence[Seen], url_of: UrlOf
+) -> EnvironmentView:
+    """Show an environment and its policy."""
+    policy = environment.policy
+    return EnvironmentView(
+        id=environment.id,
+        name=environment.name,
+        kind=environment.kind.value,
+        owner=owner,
+        generation=environment.generation,
+        access=Access(policy.access).value,
+        standby=policy.standby,
+        instances=f"{policy.min_instances}–{policy.max_instances}",
+        deployments=[deployment_view(held, url_of) for held in seen],
+    )
+
+
+def event_view(event: Event, environment: str, service: str) -> EventView:
+    """Show an event."""
+    return EventView(
+        sequence=event.sequence,
+        at=event.at,
+        environment=environment,
+        service=service,
+        project=event.project,
+        deployment=event.deployment,
+        generation=event.generation,
+        kind=event.kind.value,
+        message=event.message,
+        step=event.step,
+        duration=event.duration,
+        problem=problem(event.letter) if event.letter else None,
+    )
+
+
+def log_view(seen: Seen, line: LogLine) -> LogView:
+    """Show a log line."""
+    return LogView(
+        at=line.at,
+        environment=seen.environment.name,
+        service=seen.service.name,
+        source=line.source,
+        stream=line.stream,
+        text=line.text,
+    )
+
+
+def waits(deployments: Iterable[Deployment]) -> list[Wait]:
+    """Return what to follow until a change is concluded."""
+    return [Wait(held.id, held.kind.value, held.spec.generation) for held in deployments]
+
+
+def _by_environment(seen: Sequence[Seen], url_of: UrlOf) -> dict[str, DeploymentView]:
+    return {held.environment.name: deployment_view(held, url_of) for held in seen}
