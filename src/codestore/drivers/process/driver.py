@@ -1,0 +1,235 @@
+"""The door ``Driver`` on this host."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from codestore.domain.faults import failed, unavailable
+from codestore.domain.instances import Instance, InstanceState, View, Workload
+from codestore.domain.manifest import Health, RunKind
+from codestore.domain.routing import Endpoint
+from codestore.drivers.process import probing
+from codestore.drivers.process.children import Child, Children
+from codestore.drivers.process.launching import FINAL_GRACE, Host, free_port, service_spec
+from codestore.drivers.process.naming import SERVICE, Label, Phase, instance_name
+from codestore.keeper.client import KeeperClient
+from codestore.keeper.errors import KeeperError
+
+ADMISSION = 10.0  # seconds an instance has to say that it accepts
+GOODBYE = 10.0  # seconds a command has to end once it has no requests left
+_STATES = {
+    "ready": InstanceState.READY,
+    "accepting": InstanceState.SERVING,
+    "draining": InstanceState.DRAINING,
+}
+_PHASES = {
+    Phase.STARTING: InstanceState.STARTING,
+    Phase.READY: InstanceState.READY,
+    Phase.SERVING: InstanceState.SERVING,
+    Phase.DRAINING: InstanceState.DRAINING,
+}
+
+
+class ProcessDriver:
+    """Instances as processes under the keeper. Open it with ``async with``."""
+
+    def __init__(self, client: KeeperClient, keeper: Path, host: Host) -> None:
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+        self.children = Children(client, self._changed.put_nowait)
+        self._keeper = keeper
+        self._host = host
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._following: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "ProcessDriver":
+        loaded = asyncio.Event()
+        self._following = asyncio.create_task(self.children.follow(self._keeper, loaded))
+        await loaded.wait()
+        for child in self.children.all():
+            self._watch_port(child)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        tasks = [*self._watching.values(), *([self._following] if self._following else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def observe(self, deployment: str) -> View:
+        """Tell what the keeper holds for a deployment."""
+        children = [c for c in self.children.of(deployment) if c.label.kind == SERVICE]
+        shared = self.children.socket(deployment)
+        endpoints = [Endpoint(f"{probing.UNIX}{shared}")] if shared else []
+        endpoints += [
+            Endpoint(_tcp(child), draining=child.label.phase is Phase.DRAINING)
+            for child in children
+            if child.ending is None and child.label.phase in (Phase.SERVING, Phase.DRAINING)
+        ]
+        return View(tuple(_instance(child) for child in children), tuple(endpoints))
+
+    async def start(self, workload: Workload, ordinal: int) -> None:
+        """Spawn an instance with its private socket, or with a port of its own."""
+        name = instance_name(workload.deployment, workload.revision, ordinal)
+        if self.children.get(name) is not None:
+            return
+        port = 0
+        if workload.run.kind is RunKind.COMMAND:
+            port = free_port()
+        else:
+            await self.children.listen(workload.deployment)
+            await self.children.listen(name)
+        label = Label(
+            workload.deployment, SERVICE, workload.revision, ordinal, workload.drain, port
+        )
+        try:
+            await self.children.spawn(service_spec(self._host, workload, name, label))
+        except KeeperError as error:
+            raise _refused(error) from error
+        child = self.children.get(name)
+        if child is not None:
+            self._watch_port(child)
+        self._changed.put_nowait(workload.deployment)
+
+    async def prove(self, deployment: str, instance: str, health: Health) -> None:
+        """Ask the instance over its private socket, or its port."""
+        child = self._require(instance)
+        address = _tcp(child) if child.label.port else self._private(instance)
+        await probing.prove(address, health)
+
+    async def admit(self, deployment: str, instance: str) -> None:
+        """Tell it to accept from the shared socket, or make its port an endpoint."""
+        child = self._require(instance)
+        if child.label.port:
+            await self._enter(child, Phase.SERVING)
+            return
+        await self._ask(self.children.client.signal(instance, "SIGUSR1", group=False))
+        try:
+            await self.children.until(instance, _accepting_or_gone, ADMISSION)
+        except TimeoutError as error:
+            raise unavailable(
+                "not_admitted", "It does not accept", f"{instance} did not say that it accepts."
+            ) from error
+
+    async def drain(self, deployment: str, instance: str) -> None:
+        """Tell it to leave when it has finished; a port only gets no new requests."""
+        child = self.children.get(instance)
+        if child is None or child.ending is not None:
+            return
+        if child.label.port:
+            await self._enter(child, Phase.DRAINING)
+            return
+        await self._ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
+
+    async def stop(self, deployment: str, instance: str) -> None:
+        """End it, wait until it has ended, and forget it with its socket."""
+        child = self.children.get(instance)
+        if child is not None and child.ending is None:
+            grace = GOODBYE if child.label.port else FINAL_GRACE
+            await self._ask(self.children.client.stop(instance, grace))
+            try:
+                await self.children.until(instance, _ended, grace + ADMISSION)
+            except TimeoutError as error:
+                raise unavailable(
+                    "not_stopped", "It does not stop", f"{instance} is still there."
+                ) from error
+        await self._ask(self.children.forget(instance))
+        await self._ask(self.children.close_socket(instance))
+        self._changed.put_nowait(deployment)
+
+    async def remove(self, deployment: str) -> None:
+        """End what is left, close the shared socket, delete folders and logs."""
+        for child in self.children.of(deployment):
+            await self.stop(deployment, child.name)
+        await self._ask(self.children.close_socket(deployment))
+        for folder in (self._host.work / deployment, self._host.logs / deployment):
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Yield deployments whose processes changed."""
+        while True:
+            yield await self._changed.get()
+
+    def _require(self, name: str) -> Child:
+        child = self.children.get(name)
+        if child is None or child.ending is not None:
+            raise unavailable("instance_gone", "The instance is gone", f"{name} has ended.")
+        return child
+
+    def _private(self, name: str) -> str:
+        path = self.children.socket(name)
+        if path is None:
+            raise unavailable("instance_gone", "The instance is gone", f"{name} has no socket.")
+        return f"{probing.UNIX}{path}"
+
+    async def _enter(self, child: Child, phase: Phase) -> None:
+        label = replace(child.label, phase=phase, since=time.time())
+        await self._ask(self.children.relabel(child, label))
+
+    async def _ask(self, request: Coroutine[Any, Any, object]) -> None:
+        try:
+            await request
+        except KeeperError as error:
+            if error.code not in ("not-found", "not-running"):
+                raise _refused(error) from error
+
+    def _watch_port(self, child: Child) -> None:
+        """A command cannot say that it is ready: see when its port answers."""
+        waiting = child.label.port and child.label.phase is Phase.STARTING and not child.ending
+        if not waiting or child.name in self._watching:
+            return
+        task = asyncio.create_task(self._until_port(child))
+        self._watching[child.name] = task
+        task.add_done_callback(lambda _: self._watching.pop(child.name, None))
+
+    async def _until_port(self, child: Child) -> None:
+        async with asyncio.TaskGroup() as group:
+            port = group.create_task(probing.await_port(child.label.port))
+            gone = group.create_task(self.children.until(child.name, _ended, 86_400))
+            await asyncio.wait([port, gone], return_when=asyncio.FIRST_COMPLETED)
+            answered = port.done()
+            port.cancel()
+            gone.cancel()
+        current = self.children.get(child.name)
+        if answered and current is not None and current.ending is None:
+            await self._enter(current, Phase.READY)
+
+
+def _instance(child: Child) -> Instance:
+    label = child.label
+    if child.ending is not None:
+        state = InstanceState.ENDED
+    elif label.port:
+        state = _PHASES[label.phase]
+    else:
+        state = _STATES.get(child.status, InstanceState.STARTING)
+    since = datetime.fromtimestamp(label.since or child.started_at, UTC)
+    address = _tcp(child) if label.port else None
+    return Instance(child.name, label.revision, label.ordinal, state, since, address, child.ending)
+
+
+def _tcp(child: Child) -> str:
+    return f"{probing.TCP}127.0.0.1:{child.label.port}"
+
+
+def _ended(child: Child | None) -> bool:
+    return child is None or child.ending is not None
+
+
+def _accepting_or_gone(child: Child | None) -> bool:
+    return _ended(child) or (child is not None and child.status == "accepting")
+
+
+def _refused(error: KeeperError) -> Exception:
+    if error.code == "exec":
+        return failed(
+            "cannot_run",
+            "The command cannot be started",
+            error.message,
+            "Is the program installed on this host, and named right in run: or migrate:?",
+        )
+    return unavailable("keeper", "The host did not answer", str(error), "cs status")

@@ -1,0 +1,90 @@
+"""From a workload to a process: its command, its environment, its folder."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from codestore.domain.instances import Workload
+from codestore.domain.manifest import RunKind
+from codestore.drivers.process.naming import Label
+from codestore.keeper.spec import ChildSpec
+
+SERVER = "codestore_sdk.serve"
+FINAL_GRACE = 2.0  # seconds between "leave now" and being killed
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Folders of the driver and the program path of services (not the host's own ``PATH``)."""
+
+    work: Path
+    logs: Path
+    path: str
+
+
+def service_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
+    """Describe the process of an instance."""
+    sockets: tuple[tuple[str, str], ...] = ()
+    if not label.port:
+        sockets = (("private", name), ("shared", workload.deployment))
+    return _spec(host, workload, name, label, sockets)
+
+
+def task_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
+    """Describe the process of a task: the workload's command, run once."""
+    return _spec(host, workload, name, label, ())
+
+
+def free_port() -> int:
+    """Return a port of this host that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _spec(
+    host: Host, workload: Workload, name: str, label: Label, sockets: tuple[tuple[str, str], ...]
+) -> ChildSpec:
+    home = host.work / workload.deployment
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    log = host.logs / workload.deployment / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return ChildSpec(
+        name=name,
+        argv=_command(workload),
+        env=_environment(host, workload, home, label),
+        cwd=workload.artifact.code,
+        sockets=sockets,
+        log=str(log),
+        label=label.written(),
+    )
+
+
+def _command(workload: Workload) -> tuple[str, ...]:
+    run = workload.run
+    if run.kind is RunKind.COMMAND:
+        return run.arguments
+    python = workload.artifact.runtime or "python3"
+    return (python, "-m", SERVER, run.kind.value, *run.arguments)
+
+
+def _environment(host: Host, workload: Workload, home: Path, label: Label) -> Mapping[str, str]:
+    """Return the whole environment of a service: nothing of the host's own gets in."""
+    path = host.path
+    if workload.artifact.runtime:
+        path = f"{Path(workload.artifact.runtime).parent}:{path}"
+    environment = {
+        "PATH": path,
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CODESTORE_DRAIN": f"{workload.drain:g}",
+    }
+    environment |= {name: secret.reveal() for name, secret in workload.environment.items()}
+    if label.port:
+        environment["PORT"] = str(label.port)
+    return environment

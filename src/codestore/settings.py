@@ -1,0 +1,151 @@
+"""The only reader of the environment and of the folder that a platform lives in.
+
+Everything a platform keeps is below one folder; sockets move to the temporary folder when its
+path is too long for them.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import platformdirs
+
+DEFAULT_PORT = 7080
+DEFAULT_HOST = "127.0.0.1"
+DATABASE_URL = "CODESTORE_DATABASE_URL"
+SERVICE_PATH = "CODESTORE_SERVICE_PATH"
+_LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
+_SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_FOR_BUILDS_PREFIXES = ("UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "XDG_")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was said at the last start, kept so that the next one is the same."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    database_url: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are. ``database_url`` is ``None`` for the embedded server."""
+
+    data: Path
+    host: str
+    port: int
+    database_url: str | None
+    service_path: str
+    build_environment: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """The platform's own address, with no trailing slash."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def run(self) -> Path:
+        """Where sockets are; short enough for them."""
+        return run_folder(self.data)
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the platform's own processes."""
+        return self.data / "logs"
+
+    @property
+    def service_logs(self) -> Path:
+        """Logs of deployments."""
+        return self.data / "logs" / "services"
+
+    @property
+    def work(self) -> Path:
+        """Working folders of deployments."""
+        return self.data / "work"
+
+    @property
+    def artifacts(self) -> Path:
+        """Sealed bundles and what was made of them."""
+        return self.data / "artifacts"
+
+    @property
+    def uploads(self) -> Path:
+        """Archives while they are received."""
+        return self.data / "uploads"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded server's data."""
+        return self.data / "postgres"
+
+    @property
+    def profile(self) -> Path:
+        """How ``cs`` reaches this platform."""
+        return self.data / "profile.json"
+
+    @property
+    def master_key(self) -> Path:
+        """The vault's master key."""
+        return self.data / "master.key"
+
+
+def default_data() -> Path:
+    """Return the usual data folder: the system's for root, else the user's."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/codestore")
+    return platformdirs.user_data_path("codestore")
+
+
+def run_folder(data: Path) -> Path:
+    """Return where the sockets of a platform are."""
+    near = data / "run"
+    if len(str(near)) <= _LONGEST_RUN:
+        return near
+    digest = hashlib.sha256(str(data).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"codestore-{os.geteuid()}-{digest}")
+
+
+def choose(data: Path, host: str | None, port: int | None) -> Choice:
+    """Combine what is said now with what was said at the last start, and keep it."""
+    file = data / "settings.json"
+    choice = Choice(**json.loads(file.read_text())) if file.exists() else Choice()
+    choice = replace(
+        choice,
+        host=host or choice.host,
+        port=port or choice.port,
+        database_url=bool(os.environ.get(DATABASE_URL)) or choice.database_url,
+    )
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(choice)))
+    fresh.replace(file)
+    return choice
+
+
+def read_settings(data: Path) -> Settings:
+    """Read the settings of a platform whose start has been chosen."""
+    choice = Choice(**json.loads((data / "settings.json").read_text()))
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _FOR_BUILDS or name.upper().startswith(_FOR_BUILDS_PREFIXES)
+    }
+    return Settings(
+        data=data,
+        host=choice.host,
+        port=choice.port,
+        database_url=os.environ.get(DATABASE_URL) or None,
+        service_path=os.environ.get(SERVICE_PATH) or _SERVICE_PATH,
+        build_environment=environment,
+    )
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the environment for the platform's own processes."""
+    return dict(os.environ)
