@@ -54,7 +54,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     due += routing
     reached = arrived and not routing
     looks = _starting_looks(new, wanted)
-    if reached:
+    if reached and not deployment.busy:  # people hear of success before the old ones are gone
         cleanup, cleanup_looks = _retire(old, wanted, observed, now)
         due += cleanup
         looks += cleanup_looks

@@ -86,7 +86,8 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
     retry = after.status.retry_at
     if broken or asked_anew:
         return Turn(again=True) if retry is None else Turn(at=retry)
-    return Turn(again=bool(plan.due), at=plan.next_look or retry)
+    concluded = subject.deployment.busy and not after.busy
+    return Turn(again=bool(plan.due) or concluded, at=plan.next_look or retry)
 
 
 def _merged(current: Deployment, after: Deployment) -> Deployment:

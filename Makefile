@@ -1,0 +1,37 @@
+# Everything a person or a machine does with this project. Needs Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: install demo test unit check bench clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml sdk/pyproject.toml uv.lock
+	@$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync --frozen --quiet --compile-bytecode --python $(BIN)/python
+	@touch $@
+
+demo: install
+	@$(BIN)/python examples/demo.py
+
+test: install
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+unit: install
+	@$(BIN)/pytest tests/domain tests/plan tests/reconcile
+
+check: install
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+
+bench: install
+	@$(BIN)/python -m bench.life
+	@$(BIN)/python -m bench.throughput
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,74 @@
+"""``python -m codestore up|down``: the start, and the end.
+
+``up`` becomes the keeper, which starts the control process (``codestore.control``) and starts it
+again whenever it ends; ``down`` asks the keeper of a data folder to end everything. People use
+``cs up`` and ``cs down``. Kept light: neither waits for the whole platform to be imported.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from codestore.keeper.client import KeeperClient
+from codestore.keeper.errors import DISCONNECTED, KeeperError
+from codestore.settings import (
+    choose,
+    default_data,
+    inherited_environment,
+    run_folder,
+)
+
+API_SOCKET = "api"
+GRACE = 10.0  # seconds for each order of processes
+
+
+def main() -> int:
+    """Do what the first argument says; return the exit code."""
+    parser = argparse.ArgumentParser("codestore")
+    parser.add_argument("act", choices=["up", "down"])
+    parser.add_argument("--data", type=Path, default=None)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    given = parser.parse_args()
+    data = (given.data or default_data()).absolute()
+    if given.act == "up":
+        return _up(data, given.host, given.port)
+    return asyncio.run(_down(data))
+
+
+def _up(data: Path, host: str | None, port: int | None) -> int:
+    """Prepare the folder and become the keeper."""
+    shared = 0o711 if os.geteuid() == 0 else 0o700  # the ordinary user passes through
+    data.mkdir(mode=shared, parents=True, exist_ok=True)
+    for folder in ("logs", "logs/services", "work", "artifacts", "uploads"):
+        (data / folder).mkdir(mode=0o700, exist_ok=True)
+    choose(data, host, port)
+    run = run_folder(data)
+    run.mkdir(mode=shared, exist_ok=True)
+    keeper = [sys.executable, "-m", "codestore.keeper", "--run", str(run)]
+    keeper += ["--logs", str(data / "logs"), "--socket", API_SOCKET, "--"]
+    control = [sys.executable, "-m", "codestore.control", "--data", str(data)]
+    os.chdir(data)
+    os.execve(sys.executable, [*keeper, *control], inherited_environment())  # noqa: S606 - a list, no shell
+
+
+async def _down(data: Path) -> int:
+    """Ask the keeper to end everything, and wait until it has."""
+    path = run_folder(data) / "keeper.sock"
+    try:
+        async with await KeeperClient.connect(path) as client, client.events() as events:
+            await client.shutdown(GRACE)
+            async for _ in events:
+                pass
+    except KeeperError as error:
+        if error.code == DISCONNECTED:
+            return 0
+        sys.stderr.write(f"codestore: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""``python -m codestore.keeper --run DIR --logs DIR -- ARGV...``: be the keeper.
+
+``ARGV`` is the command of the control process: the child ``control``, started again whenever it
+ends, with the environment and the working folder that the keeper itself was given. The keeper is
+ready when ``DIR/keeper.sock`` takes connections. Exit code 0 after a shutdown, 1 when it could
+not start.
+"""
+
+import argparse
+import logging
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Final
+
+from codestore.keeper.errors import KeeperError
+from codestore.keeper.keeper import keep
+from codestore.keeper.rundir import RunDir
+from codestore.keeper.spec import ChildSpec
+
+CONTROL_ORDER: Final = 1
+"""The control process ends after the services (0), before Envoy (2) and PostgreSQL (3)."""
+
+MAX_FILES: Final = 524_288
+"""Descriptors a process may have; not more, because some programs close every possible one."""
+
+
+def main() -> int:
+    """Run the keeper; return its exit code."""
+    parser = argparse.ArgumentParser("codestore.keeper", description="Hold sockets and children.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of sockets and lock")
+    parser.add_argument("--logs", type=Path, required=True, help="folder of the children's logs")
+    parser.add_argument("argv", nargs="+", help="command of the control process, after --")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s keeper %(levelname)s %(message)s")
+    _allow_many_sockets()
+    try:
+        control = ChildSpec(
+            name="control",
+            argv=tuple(given.argv),
+            # The one place where the keeper looks: its own environment is meant for control.
+            env=dict(os.environ),  # noqa: TID251
+            cwd=str(Path.cwd()),
+            log="control.log",
+            restart=True,
+            order=CONTROL_ORDER,
+        )
+        keep(RunDir(given.run.absolute()), given.logs.absolute(), control)
+    except (KeeperError, OSError) as failure:
+        sys.stderr.write(f"codestore.keeper: {failure}\n")
+        return 1
+    return 0
+
+
+def _allow_many_sockets() -> None:
+    """Raise the limit of open files as far as it makes sense; children inherit it."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if most == resource.RLIM_INFINITY else min(most, MAX_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Fork and exec, the child's half: from a copy of the keeper to the program of a spec.
+
+Runs in the forked child only and never returns: it becomes the program, or says why it cannot
+through the gate and ends.
+"""
+
+import errno
+import fcntl
+import os
+import signal
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from codestore.keeper import processes
+from codestore.keeper.spec import ChildSpec, signal_number
+
+_FIRST: Final = 3  # where systemd's socket activation puts the first descriptor
+_NOT_EXECUTED: Final = 127
+_ACTIVATION: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What the keeper gives a forked child. The numbers are descriptors of the keeper.
+
+    ``keeper`` is the keeper's pid; ``gate`` is readable when the program may run, and takes the
+    reason when it cannot.
+    """
+
+    keeper: int
+    notify: str
+    listeners: tuple[int, ...]
+    outputs: tuple[int, ...]
+    gate: int
+
+
+def become(spec: ChildSpec, handover: Handover) -> NoReturn:
+    """Run the program of ``spec`` in this process. All signals must be blocked."""
+    gate = handover.gate
+    doing = "starting a session"
+    try:
+        os.setsid()
+        _forget_signals()
+        doing = "handing over descriptors"
+        gate = _arrange(handover)
+        if spec.user is not None:
+            doing = f"becoming user {spec.user[0]}, group {spec.user[1]}"
+            _drop_privileges(spec.user)
+            doing = f"reaching {handover.notify} as user {spec.user[0]} (is a folder above closed?)"
+            _check_reachable(handover.notify)
+        doing = "tying its life to the keeper's"
+        _tie(spec, handover.keeper)
+        doing = f"entering {spec.cwd}"
+        os.chdir(spec.cwd)
+        os.umask(spec.umask)
+        if not os.read(gate, 1):  # the keeper has gone
+            os._exit(_NOT_EXECUTED)
+        doing = f"running {spec.argv[0]}"
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execvpe(spec.argv[0], spec.argv, _environment(spec, handover))  # noqa: S606  no shell wanted
+    except BaseException as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else repr(failure)
+        os.write(gate, f"{doing}: {reason}".encode()[:4096])
+    finally:
+        os._exit(_NOT_EXECUTED)
+
+
+def _forget_signals() -> None:
+    """Undo what the keeper's event loop and Python itself have set up."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _arrange(handover: Handover) -> int:
+    """Put every descriptor in its place and close all others; return where the gate is now."""
+    wanted = [*handover.listeners, handover.gate]
+    free = _FIRST + len(wanted)
+    # First out of the way of each other: a descriptor may sit where another one has to go.
+    aside = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, free) for each in wanted]
+    null = os.open(os.devnull, os.O_RDWR)
+    stdout, stderr = handover.outputs or (null, null)
+    standard = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, free) for each in (null, stdout, stderr)]
+    for place, each in enumerate([*standard, *aside]):
+        os.dup2(each, place)
+    gate = free - 1
+    os.set_inheritable(gate, False)
+    os.closerange(free, os.sysconf("SC_OPEN_MAX"))
+    return gate
+
+
+def _drop_privileges(user: tuple[int, int]) -> None:
+    uid, gid = user
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+
+
+def _check_reachable(notify: str) -> None:
+    # Told now, rather than found out by waiting for a READY that could never arrive.
+    if not os.access(notify, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _tie(spec: ChildSpec, keeper: int) -> None:
+    # After the change of user, which clears it.
+    processes.die_with_parent(signal_number(spec.death_signal))
+    if os.getppid() != keeper:  # it died just before: nobody would send the signal any more
+        os._exit(_NOT_EXECUTED)
+
+
+def _environment(spec: ChildSpec, handover: Handover) -> dict[str, str]:
+    # Its own socket activation, if the keeper was started by one, is not the child's.
+    env = {key: value for key, value in spec.env.items() if key not in _ACTIVATION}
+    env["NOTIFY_SOCKET"] = handover.notify
+    if spec.sockets:
+        env["LISTEN_FDS"] = str(len(spec.sockets))
+        env["LISTEN_PID"] = str(os.getpid())
+        env["LISTEN_FDNAMES"] = ":".join(fdname for fdname, _ in spec.sockets)
+    return env

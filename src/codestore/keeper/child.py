@@ -1,0 +1,190 @@
+"""One child: its whole life is one task, told in ``_live`` and ``_run_once``."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from codestore.keeper.backoff import Backoff
+from codestore.keeper.errors import NOT_RUNNING, SYSTEM, KeeperError
+from codestore.keeper.journal import Journal
+from codestore.keeper.launch import launch
+from codestore.keeper.listeners import Listeners
+from codestore.keeper.logfile import LogFile
+from codestore.keeper.news import News
+from codestore.keeper.output import Output
+from codestore.keeper.protocol import ChildView, Event, Exited, Notify, Started
+from codestore.keeper.reaper import Reaper
+from codestore.keeper.run import Run
+from codestore.keeper.spec import ChildSpec, signal_number
+
+_log = logging.getLogger(__name__)
+
+LAST_WORDS: Final = 0.5
+"""Seconds to wait for the end of the output when a child has ended but its pipes are held open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What all children of one keeper share. ``leaders`` are the running ones, by pid."""
+
+    listeners: Listeners
+    reaper: Reaper
+    journal: Journal
+    publish: Callable[[Event], None]
+    notify: str
+    logs: Path
+    leaders: "dict[int, Child]" = field(default_factory=dict)
+
+
+class Child:
+    """A named child, from its first start to its last end. It begins to live when it is made.
+
+    ``first_start`` is the pid of its first run, or the ``KeeperError`` why there is none; ``life``
+    is done when no run will follow.
+    """
+
+    def __init__(self, spec: ChildSpec, home: Home) -> None:
+        self.spec = spec
+        self._home = home
+        self._run: Run | None = None
+        self._runs = 0
+        self._stopping = asyncio.Event()
+        self._news = News(self._publish_news)
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self.first_start: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.life = asyncio.create_task(self._live(), name=f"child {spec.name}")
+
+    @property
+    def resting(self) -> bool:
+        """Whether it has ended and only waits to be started again."""
+        return self._run is not None and self._run.over and not self.life.done()
+
+    async def pid(self) -> int:
+        """Return the pid of its last run, waiting for the first. Raises ``KeeperError``."""
+        first = await asyncio.shield(self.first_start)
+        return self._run.pid if self._run else first
+
+    def signal(self, name: str, group: bool) -> None:
+        """Send a signal. Raises ``KeeperError(not-running)``."""
+        run = self._run
+        if run is None or not run.alive:
+            raise KeeperError(NOT_RUNNING, f"{self.spec.name!r} is not running")
+        send = os.killpg if group else os.kill
+        send(run.pid, signal_number(name))
+
+    def stop(self, grace: float) -> bool:
+        """Ask it to stop, and kill it ``grace`` seconds later; tell whether an end will follow.
+
+        Asked again, it may bring the end forward. A frozen child hears of it when it is thawed.
+        """
+        asked = self._stopping.is_set()
+        self._stopping.set()
+        run = self._run
+        if run is None or run.over:
+            return False
+        if not asked and run.alive:
+            # To the process alone: its helpers may be what it needs to end well.
+            os.kill(run.pid, signal_number(self.spec.stop_signal))
+        loop = asyncio.get_running_loop()
+        when = loop.time() + grace
+        if self._kill_timer is None or when < self._kill_timer.when():
+            if self._kill_timer:
+                self._kill_timer.cancel()
+            self._kill_timer = loop.call_at(when, run.kill)
+        return True
+
+    def heard(self, variables: Mapping[str, str]) -> None:
+        """Take in what it, or a process of its session, has said by sd_notify."""
+        run = self._run
+        was_ready = run is not None and run.ready
+        if run and run.hear(variables):
+            self._news.changed(urgent=run.ready != was_ready)
+
+    def view(self) -> ChildView | None:
+        """Return it as listed, or ``None`` before its first run."""
+        run = self._run
+        if run is None:
+            return None
+        code, signal_name = run.outcome()
+        return ChildView(
+            name=self.spec.name,
+            pid=run.pid,
+            started_at=run.started_at,
+            running=not run.over,
+            code=code,
+            signal=signal_name,
+            will_restart=self._will_restart(),
+            restarts=self._runs - 1,
+            ready=run.ready and not run.over,
+            status=run.status,
+            label=self.spec.label,
+        )
+
+    async def _live(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            born = time.monotonic()
+            try:
+                await self._run_once()
+            except (OSError, KeeperError) as failure:
+                if not self.first_start.done():
+                    self.first_start.set_exception(_told(failure))
+                    return
+                _log.warning("%s did not start again: %s", self.spec.name, failure)
+            if not self._will_restart():
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.after(time.monotonic() - born)):
+                    await self._stopping.wait()
+        if not self.first_start.done():
+            self.first_start.set_exception(
+                KeeperError(NOT_RUNNING, f"{self.spec.name!r} was stopped before it began")
+            )
+
+    async def _run_once(self) -> None:
+        """Live from fork to exit. Raises when the program could not be started."""
+        spec, home = self.spec, self._home
+        listeners = home.listeners.descriptors(listener for _, listener in spec.sockets)
+        launched = launch(spec, listeners, home.notify)
+        run = self._run = Run(launched.pid, home.reaper.expect(launched.pid))
+        self._runs += 1
+        output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
+        home.leaders[run.pid] = self
+        home.journal.add(run.pid)
+        try:
+            await launched.release()
+            home.publish(Started(spec.name, run.pid))
+            if not self.first_start.done():
+                self.first_start.set_result(run.pid)
+        finally:
+            await run.ended
+            await output.drain(LAST_WORDS)
+            self._news.flush()
+            self._bury(run)
+        code, signal_name = run.outcome()
+        will_restart = self._will_restart()
+        home.publish(Exited(spec.name, run.pid, code, signal_name, spec.label, will_restart))
+
+    def _publish_news(self) -> None:
+        if self._run:
+            self._home.publish(Notify(self.spec.name, self._run.ready, self._run.status))
+
+    def _bury(self, run: Run) -> None:
+        run.over = True
+        self._home.leaders.pop(run.pid, None)
+        self._home.journal.remove(run.pid)
+        if self._kill_timer:
+            self._kill_timer.cancel()
+
+    def _will_restart(self) -> bool:
+        return self.spec.restart and not self._stopping.is_set()
+
+
+def _told(failure: OSError | KeeperError) -> KeeperError:
+    return failure if isinstance(failure, KeeperError) else KeeperError(SYSTEM, str(failure))

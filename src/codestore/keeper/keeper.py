@@ -1,0 +1,166 @@
+"""The keeper put together: which request goes where, how it begins and how it ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, assert_never
+
+from codestore.keeper import journal, processes
+from codestore.keeper.child import Home
+from codestore.keeper.children import Children
+from codestore.keeper.journal import Journal
+from codestore.keeper.listeners import Listeners, bind
+from codestore.keeper.protocol import (
+    ChildRequest,
+    Close,
+    Forget,
+    List,
+    Listen,
+    Listing,
+    Request,
+    Shutdown,
+    Signal,
+    SocketRequest,
+    Spawn,
+    Stop,
+    Subscribe,
+    Unwatch,
+    Watch,
+)
+from codestore.keeper.readiness import NotifySocket
+from codestore.keeper.reaper import Reaper
+from codestore.keeper.rundir import RunDir
+from codestore.keeper.server import Server, Subscribers
+from codestore.keeper.spec import ChildSpec
+
+_log = logging.getLogger(__name__)
+
+GRACE: Final = 10.0
+"""Seconds that each order of children gets when the keeper itself is told to end by a signal."""
+
+
+def keep(run: RunDir, logs: Path, control: ChildSpec) -> None:
+    """Be the keeper of ``run`` until told to end, with ``control`` as the first child.
+
+    Raises ``KeeperError``: ``start`` when the folder is in use, ``exec`` when the control process
+    cannot be started.
+    """
+    os.umask(0o077)
+    held = run.lock()
+    try:
+        swept = journal.sweep(run.journal)
+        if swept:
+            _log.warning("ended %d processes that a killed keeper left behind", swept)
+        run.remove_stale()
+        processes.adopt_orphans()
+        asyncio.run(_main(run, logs, control))
+    finally:
+        os.close(held)
+
+
+async def _main(run: RunDir, logs: Path, control: ChildSpec) -> None:
+    await Keeper(run, logs).serve(control)
+
+
+class Keeper:
+    """One keeper on its event loop."""
+
+    def __init__(self, run: RunDir, logs: Path) -> None:
+        self._run = run
+        self._subscribers = Subscribers()
+        self._listeners = Listeners(run.sockets, self._subscribers.publish)
+        self._reaper = Reaper()
+        self._journal = Journal(run.journal)
+        self._notify = NotifySocket(run.notify, run.notify_mode, self._heard)
+        home = Home(
+            listeners=self._listeners,
+            reaper=self._reaper,
+            journal=self._journal,
+            publish=self._subscribers.publish,
+            notify=self._notify.path,
+            logs=logs,
+        )
+        self._children = Children(home)
+        self._server = Server(self._handle, self._subscribers)
+        self._told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def serve(self, control: ChildSpec) -> None:
+        """Serve until told to end; then end everything.
+
+        Raises ``KeeperError(exec)`` when the control process cannot be started.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reaper.reap)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._shutdown, GRACE)
+        grace = 0.0
+        try:
+            await self._server.start(bind(self._run.socket, socket.SOCK_STREAM, 0o600))
+            await self._children.spawn(control)
+            grace = await self._told
+        finally:
+            await self._end(grace)
+
+    async def _end(self, grace: float) -> None:
+        await self._children.stop_all(grace)
+        await self._reaper.end_orphans()
+        await self._server.close()
+        self._listeners.close_all()
+        self._notify.close()
+        self._journal.close()
+        self._run.socket.unlink(missing_ok=True)
+
+    def _shutdown(self, grace: float) -> None:
+        if not self._told.done():
+            self._told.set_result(grace)
+
+    def _heard(self, sender: int, variables: Mapping[str, str]) -> None:
+        self._children.heard(sender, variables)
+
+    async def _handle(self, request: Request) -> object:
+        match request:
+            case Listen() | Close() | Watch() | Unwatch():
+                return self._on_socket(request)
+            case Signal() | Stop() | Forget():
+                return self._on_child(request)
+            case Spawn(spec):
+                return await self._children.spawn(spec)
+            case List():
+                return Listing(self._children.views(), self._listeners.views())
+            case Shutdown(grace):
+                self._shutdown(grace)
+            case Subscribe():
+                raise TypeError("subscribing is between a connection and the server")
+            case _:
+                assert_never(request)
+        return None
+
+    def _on_socket(self, request: SocketRequest) -> str | None:
+        match request:
+            case Listen(name, backlog):
+                return self._listeners.listen(name, backlog)
+            case Close(name):
+                self._listeners.close(name)
+            case Watch(name):
+                self._listeners.watch(name)
+            case Unwatch(name):
+                self._listeners.unwatch(name)
+            case _:
+                assert_never(request)
+        return None
+
+    def _on_child(self, request: ChildRequest) -> bool | None:
+        match request:
+            case Stop(name, grace):
+                return self._children.stop(name, grace)
+            case Signal(name, number, group):
+                self._children.signal(name, number, group)
+            case Forget(name):
+                self._children.forget(name)
+            case _:
+                assert_never(request)
+        return None

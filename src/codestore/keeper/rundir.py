@@ -1,0 +1,97 @@
+"""The run folder: which paths there are, who may pass, and the lock on it.
+
+Where the keeper is root, children may run as other users and must reach the sd_notify socket by
+its path, hence the modes: the folder lets pass (0711) and the socket in ``n/`` takes from anybody
+(who it is from is told by the kernel). All else stays closed: ``s/`` is 0700 because children get
+listening sockets by inheritance, never by path. Otherwise everything is 0700.
+"""
+
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from codestore.keeper.errors import START, KeeperError
+from codestore.keeper.listeners import check_path
+
+_PATIENCE: Final = 0.5  # seconds for the lock
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The paths of one keeper, below ``root``."""
+
+    root: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the protocol is spoken."""
+        return self.root / "keeper.sock"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the held listening sockets."""
+        return self.root / "s"
+
+    @property
+    def notify(self) -> Path:
+        """The sd_notify socket."""
+        return self.root / "n" / "notify.sock"
+
+    @property
+    def notify_mode(self) -> int:
+        """The file mode of the sd_notify socket."""
+        return 0o666 if _serves_others() else 0o600
+
+    @property
+    def journal(self) -> Path:
+        """What the next keeper sweeps if this one is killed."""
+        return self.root / "children.json"
+
+    def lock(self) -> int:
+        """Make the folder and take its lock; return the descriptor that holds it.
+
+        Raises ``KeeperError``: ``start`` when another keeper holds it or the folder is not ours,
+        ``too-long`` when sockets cannot be made there.
+        """
+        check_path(self.socket)
+        check_path(self.notify)
+        passable = 0o711 if _serves_others() else 0o700
+        for folder, mode in (
+            (self.root, passable),
+            (self.root / "n", passable),
+            (self.sockets, 0o700),
+        ):
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+            if folder.stat().st_uid != os.geteuid():
+                raise KeeperError(START, f"{folder} belongs to another user")
+            folder.chmod(mode)
+        held = os.open(self.root / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _locked(held):
+            os.close(held)
+            raise KeeperError(START, f"another keeper is running in {self.root}")
+        return held
+
+    def remove_stale(self) -> None:
+        """Unlink the sockets of a keeper that has gone. Call it with the lock held."""
+        for path in (self.socket, self.notify, *self.sockets.iterdir()):
+            path.unlink(missing_ok=True)
+
+
+def _locked(held: int) -> bool:
+    # A child that a killed keeper forked and that is just dying may hold the lock for a moment.
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+
+
+def _serves_others() -> bool:
+    return os.geteuid() == 0

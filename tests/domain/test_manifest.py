@@ -1,0 +1,99 @@
+"""A manifest is read whole or refused, with the key, the line and what would be right."""
+
+import pytest
+
+from codestore.domain.document import Document
+from codestore.domain.environments import Kind
+from codestore.domain.faults import Fault
+from codestore.domain.manifest import FILE, Manifest, RunKind, read_manifest
+
+FILES = frozenset({"codestore.yaml", "src/schema.graphql", "uv.lock", "requirements.txt"})
+
+
+def read(value: object, files: frozenset[str] = FILES) -> Manifest:
+    return read_manifest(Document(value, FILE, {("health", "timeout"): 7}), files)
+
+
+def test_only_a_name_is_needed() -> None:
+    manifest = read({"service": "blog"})
+    assert manifest.run.kind is RunKind.GRAPHQL
+    assert manifest.run.arguments == ("src",)
+    assert manifest.lock == "uv.lock"
+    assert manifest.database
+
+
+def test_a_full_manifest_says_it_all() -> None:
+    manifest = read(
+        {
+            "service": "orders",
+            "version": "0.1.0",
+            "run": {"asgi": "app.main:app"},
+            "python": {"lock": "requirements.txt"},
+            "database": False,
+            "migrate": "alembic -c 'my alembic.ini' upgrade head",
+            "health": {"path": "/health", "timeout": "1.5s"},
+            "secrets": ["API_TOKEN"],
+            "services": ["blog"],
+            "environments": {
+                "private": {"standby": "2s"},
+                "production": {"instances": {"min": 3, "max": 8}, "concurrency": 40},
+            },
+        }
+    )
+    assert manifest.migrate == ("alembic", "-c", "my alembic.ini", "upgrade", "head")
+    assert manifest.health.timeout == 1.5
+    assert manifest.overrides[Kind.PRIVATE].standby == 2
+    assert manifest.overrides[Kind.PRODUCTION].min_instances == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"servce": "x"}, "servce: unknown key"),
+        ({"service": "Blog"}, "service:"),
+        ({"service": 7}, "service: must be text"),
+        ({"service": "b" * 300}, "service:"),
+        ({"service": "bloß"}, "service:"),
+        ({"version": "1.0"}, "version:"),
+        ({"version": 1.0}, "version: must be text"),
+        ({"run": {"asgi": "app"}}, "run.asgi:"),
+        ({"run": {"asgi": "a:b", "command": ["x"]}}, "exactly one"),
+        ({"run": {"graphql": "lib"}}, "run.graphql: there is no"),
+        ({"run": {"command": []}}, "run.command: is empty"),
+        ({"run": {"command": ["node", 3]}}, "run.command:"),
+        ({"run": "node server.js"}, "run: must be a mapping"),
+        ({"database": "yes"}, "database: must be true or false"),
+        ({"migrate": "alembic 'upgrade"}, "migrate: No closing quotation"),
+        ({"health": {"path": "health"}}, "health.path:"),
+        ({"health": {"timeout": "soon"}}, "health.timeout: must be a time"),
+        ({"health": {"timeout": "2h"}}, "health.timeout: is out of range"),
+        ({"python": {"lock": "poetry.lock"}}, "python.lock:"),
+        ({"redis": True}, "redis:"),
+        ({"secrets": ["1A"]}, "secrets:"),
+        ({"environments": {"prod": {}}}, "environments.prod: unknown key"),
+        ({"environments": {"production": {"standby": "5m"}}}, "never sleeps"),
+        ({"environments": {"production": {"instances": {"min": 1}}}}, "instances.min"),
+        ({"environments": {"staging": {"instances": {"min": 2, "max": 1}}}}, "greater than max"),
+    ],
+)
+def test_a_mistake_is_named(change: dict[str, object], words: str) -> None:
+    with pytest.raises(Fault) as caught:
+        read({"service": "blog"} | change)
+    assert words in caught.value.letter.detail
+    assert caught.value.letter.hint
+    assert caught.value.letter.where.startswith(FILE)
+
+
+def test_the_line_is_told_and_the_likely_key() -> None:
+    with pytest.raises(Fault) as caught:
+        read({"service": "blog", "health": {"timeout": []}})
+    assert caught.value.letter.where == "codestore.yaml:7"
+    with pytest.raises(Fault) as caught:
+        read({"service": "blog", "helth": {}})
+    assert caught.value.letter.hint == "Did you mean health?"
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 3])
+def test_a_document_that_is_no_mapping_is_refused(value: object) -> None:
+    with pytest.raises(Fault):
+        read(value)

@@ -1,0 +1,60 @@
+"""A house is a run folder with a real keeper. Tests must leave nobody in it.
+
+``house`` and its ``client`` are shared by the tests of a module and tidied after each one;
+``own_house`` is for tests that stop, kill or confuse the keeper; nobody lives in ``empty_house``.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from codestore.keeper.client import KeeperClient
+from tests.keeper.house import House
+
+
+@contextmanager
+def built() -> Iterator[House]:
+    # In /tmp itself: a socket's path has at most 107 bytes.
+    root = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    root.chmod(0o755)  # for the tests with another user
+    house = House(root)
+    yield house
+    house.expect_only()
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+async def empty_house() -> AsyncIterator[House]:
+    with built() as house:
+        yield house
+        await house.end()
+
+
+@pytest.fixture
+async def own_house(empty_house: House) -> House:
+    await empty_house.start()
+    return empty_house
+
+
+@pytest.fixture(scope="module")
+def shared_house() -> Iterator[House]:
+    with built() as house:
+        asyncio.run(house.open())
+        yield house
+        asyncio.run(house.end())
+
+
+@pytest.fixture
+async def house(shared_house: House) -> AsyncIterator[House]:
+    yield shared_house
+    await shared_house.tidy()
+
+
+@pytest.fixture
+async def client(house: House) -> KeeperClient:
+    return await house.connect()

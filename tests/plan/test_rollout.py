@@ -1,0 +1,179 @@
+"""Truth table of the planner: what is observed, and the steps that are due for it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from codestore.domain.deployments import Deployment, Spec, Status, mark_failed, mark_live
+from codestore.domain.environments import Kind
+from codestore.domain.faults import failed
+from codestore.domain.instances import Instance, InstanceState, View
+from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.routing import Endpoint
+from codestore.plan.desired import Wanted, desired, routed
+from codestore.plan.model import Observed, Plan, Verdict
+from codestore.plan.rollout import removal, rollout
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
+SHARED = (Endpoint("unix:shared"),)
+STARTING, READY, SERVING, DRAINING, ENDED = InstanceState
+
+
+def deployment(kind: Kind = Kind.PRIVATE) -> Deployment:
+    spec = Spec(2, 2, "0.0.2", "d2", "ada", NOW, "push 0.0.2")
+    return Deployment("dep-1", "0" * 32, "svc-1", "env-1", kind, None, "blog", NOW, spec)
+
+
+def live(kind: Kind = Kind.PRIVATE) -> Deployment:
+    """Revision 1 serves; 2 is wanted."""
+    first = mark_live(
+        replace(deployment(kind), spec=replace(deployment().spec, generation=1, revision=1)), NOW
+    )
+    return replace(first, spec=deployment().spec)
+
+
+def instance(
+    revision: int, state: InstanceState, ordinal: int = 0, address: str | None = None
+) -> Instance:
+    name = f"dep-1.{revision}.{ordinal}"
+    ending = "exit code 1" if state is ENDED else None
+    return Instance(name, revision, ordinal, state, NOW, address, ending)
+
+
+def seen(held: Deployment, *instances: Instance, routed_: bool = True) -> Observed:
+    wanted = goal(held)
+    route = routed(wanted.route, SHARED, None) if routed_ else None
+    return Observed(View(instances, SHARED), database=True, artifact=True, route=route)
+
+
+def goal(held: Deployment) -> Wanted:
+    return desired(held, MANIFEST, ())
+
+
+def keys(plan: Plan) -> list[str]:
+    return [due.step.key for due in plan.due]
+
+
+def plan_of(held: Deployment, observed: Observed, now: datetime = NOW) -> Plan:
+    return rollout(held, goal(held), observed, now)
+
+
+def test_a_first_version_is_prepared_migrated_and_started() -> None:
+    plan = plan_of(deployment(), Observed())
+    assert keys(plan) == ["prepare:d2", "database:blog", "migrate:d2", "start:2.0"]
+
+
+def test_a_migration_that_has_run_is_not_run_again() -> None:
+    held = replace(deployment(), status=Status(migrated=("d2",)))
+    assert "migrate:d2" not in keys(plan_of(held, Observed()))
+
+
+def test_a_new_instance_proves_itself_before_it_is_admitted() -> None:
+    plan = plan_of(live(), seen(live(), instance(1, SERVING), instance(2, READY)))
+    assert keys(plan) == ["prove:dep-1.2.0", "admit:dep-1.2.0"]
+    assert plan.verdict is Verdict.WORKING
+
+
+def test_nobody_is_admitted_before_all_are_ready() -> None:
+    held = live(Kind.PRODUCTION)
+    plan = plan_of(held, seen(held, instance(2, READY), instance(2, STARTING, 1)))
+    assert keys(plan) == []
+    assert plan.next_look == NOW + timedelta(seconds=30)
+
+
+def test_a_first_version_is_routed_once_it_serves() -> None:
+    held = deployment()
+    assert keys(plan_of(held, seen(held, instance(2, STARTING), routed_=False))) == []
+    plan = plan_of(held, seen(held, instance(2, SERVING), routed_=False))
+    assert keys(plan) == ["publish"]
+    assert plan.verdict is Verdict.WORKING
+    assert plan_of(held, seen(held, instance(2, SERVING))).verdict is Verdict.REACHED
+
+
+def test_the_old_drain_only_when_the_change_is_concluded() -> None:
+    busy = live()
+    observed = seen(busy, instance(1, SERVING), instance(2, SERVING))
+    assert keys(plan_of(busy, observed)) == []
+    done = mark_live(busy, NOW)
+    assert keys(plan_of(done, observed)) == ["drain:dep-1.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("old", "active", "later", "expected"),
+    [
+        (instance(1, DRAINING), {}, 0, []),
+        (instance(1, DRAINING), {}, 15, ["stop:dep-1.1.0"]),
+        (instance(1, DRAINING, address="tcp:1"), {"tcp:1": 3}, 0, []),
+        (instance(1, DRAINING, address="tcp:1"), {"tcp:1": 0}, 0, ["stop:dep-1.1.0"]),
+        (instance(1, DRAINING, address="tcp:1"), {"tcp:1": 3}, 15, ["stop:dep-1.1.0"]),
+        (instance(1, ENDED), {}, 0, ["stop:dep-1.1.0"]),
+        (instance(1, READY), {}, 0, ["stop:dep-1.1.0"]),
+    ],
+)
+def test_an_old_instance_leaves(
+    old: Instance, active: dict[str, int], later: int, expected: list[str]
+) -> None:
+    held = mark_live(live(), NOW)
+    observed = replace(seen(held, old, instance(2, SERVING)), active=active)
+    plan = plan_of(held, observed, NOW + timedelta(seconds=later))
+    assert keys(plan) == expected
+    assert expected or plan.next_look is not None
+
+
+@pytest.mark.parametrize(
+    ("new", "later", "code"),
+    [(instance(2, ENDED), 0, "start_failed"), (instance(2, STARTING), 30, "start_timeout")],
+)
+def test_a_version_that_does_not_come_up_is_given_up(new: Instance, later: int, code: str) -> None:
+    observed = seen(live(), instance(1, SERVING), new)
+    plan = plan_of(live(), observed, NOW + timedelta(seconds=later))
+    assert keys(plan) == [f"give-up:{code}"]
+
+
+def test_after_a_failure_the_old_one_stays_and_the_new_one_goes() -> None:
+    held = mark_failed(live(), failed("x", "y", "z"), NOW)
+    plan = plan_of(held, seen(held, instance(1, SERVING), instance(2, ENDED)))
+    assert keys(plan) == ["stop:dep-1.2.0"]
+    assert plan.verdict is Verdict.REACHED
+
+
+def test_a_first_version_that_failed_is_cleared_and_answers_503() -> None:
+    held = mark_failed(deployment(), failed("x", "y", "z"), NOW)
+    plan = plan_of(held, seen(held, instance(2, ENDED), routed_=False))
+    assert keys(plan) == ["stop:dep-1.2.0", "publish"]
+
+
+def test_a_crashed_instance_is_cleared_counted_and_started_again() -> None:
+    held = mark_live(deployment(), NOW)
+    plan = plan_of(held, seen(held, instance(2, ENDED)))
+    assert keys(plan) == ["stop:dep-1.2.0"]
+    assert keys(plan_of(held, seen(held))) == ["start:2.0"]
+    waiting = replace(held, status=replace(held.status, retry_at=NOW + timedelta(seconds=5)))
+    plan = plan_of(waiting, seen(held))
+    assert keys(plan) == []
+    assert plan.next_look == NOW + timedelta(seconds=5)
+
+
+def test_callers_are_told_when_a_service_keeps_crashing() -> None:
+    held = mark_live(deployment(), NOW)
+    status = replace(held.status, crashes=3, retry_at=NOW + timedelta(seconds=5))
+    plan = plan_of(replace(held, status=status), seen(held))
+    assert [due.step.describe() for due in plan.due] == ["answer 503 meanwhile"]
+
+
+def test_what_is_as_wanted_needs_nothing() -> None:
+    held = mark_live(deployment(), NOW)
+    assert plan_of(held, seen(held, instance(2, SERVING))).empty
+
+
+def test_removal_takes_the_url_first_and_the_data_last() -> None:
+    held = mark_live(deployment(), NOW)
+    assert keys(removal(held, seen(held, instance(2, SERVING)))) == [
+        "withdraw",
+        "stop:dep-1.2.0",
+    ]
+    plan = removal(held, Observed(database=True))
+    assert keys(plan) == ["forget", "drop:blog"]
+    assert plan.verdict is Verdict.REMOVED
