@@ -1,0 +1,105 @@
+"""A real platform for a test or a bench: its own folder, its own port, driven by ``cs``."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CS = Path(sys.executable).with_name("cs")
+EXAMPLES = ROOT / "examples"
+KEY = "x-user-authorization"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Platform:
+    """Start it with ``up``; ``close`` ends it and deletes its folder."""
+
+    port: int = field(default_factory=free_port)
+    home: Path = field(
+        default_factory=lambda: Path(tempfile.mkdtemp(prefix="cs-", dir=tempfile.gettempdir()))
+    )
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def up(self) -> None:
+        if os.geteuid() == 0:
+            self.home.chmod(0o711)  # PostgreSQL's ordinary user passes through
+        self.cs("up", "--detach", "--port", str(self.port), timeout=90)
+
+    def close(self) -> None:
+        self.run("down", timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def environment(self) -> dict[str, str]:
+        own = {"CODESTORE_DATA": str(self.data), "HOST_ONLY": "must not be seen by a service"}
+        return {**os.environ, **own}
+
+    def run(
+        self, *arguments: str, cwd: Path | None = None, timeout: float = 120
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run ``cs`` in a pipe, as a script would; nothing is asked."""
+        return subprocess.run(
+            [str(CS), *arguments],
+            cwd=cwd or self.home,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def cs(self, *arguments: str, cwd: Path | None = None, timeout: float = 120) -> Any:
+        """Run ``cs`` with ``-o json``; it must succeed; return what it printed."""
+        done = self.run(*arguments, "-o", "json", cwd=cwd, timeout=timeout)
+        if done.returncode != 0:
+            logs = self.data / "logs" / "control.log"
+            tail = logs.read_text()[-3000:] if logs.exists() else ""
+            raise AssertionError(
+                f"cs {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{tail}"
+            )
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def refused(self, *arguments: str, cwd: Path | None = None, code: int = 1) -> Any:
+        """Run ``cs`` with ``-o json``; it must be refused; return the problem."""
+        done = self.run(*arguments, "-o", "json", cwd=cwd)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        assert not done.stdout.strip(), done.stdout
+        lines = done.stderr.strip()
+        return json.loads(lines[lines.index("{") :])
+
+    def copy(self, example: str, name: str | None = None) -> Path:
+        """Copy an example's folder, to be changed; ``name`` replaces the service's."""
+        target = self.home / (name or example)
+        shutil.copytree(
+            EXAMPLES / example, target, ignore=shutil.ignore_patterns(".venv", "__pycache__")
+        )
+        if name is not None:
+            manifest = target / "codestore.yaml"
+            text = manifest.read_text().replace(f"service: {example}", f"service: {name}")
+            manifest.write_text(text)
+        return target
+
+    def create(self, name: str, *arguments: str) -> tuple[Path, Any]:
+        """Create a service from a template; return its folder and what ``cs`` said."""
+        folder = self.home / name
+        return folder, self.cs("service:create", name, "--dir", str(folder), *arguments)
+
+    def status(self) -> Any:
+        return self.cs("status")
