@@ -236,3 +236,14 @@ async def test_who_has_ended_takes_no_signal(client: KeeperClient) -> None:
     with pytest.raises(KeeperError) as refused:
         await client.signal("a", "SIGTERM")
     assert refused.value.code == "not-running"
+
+
+async def test_a_new_label_is_remembered_and_comes_back_at_the_end(client: KeeperClient) -> None:
+    async with client.events() as events:
+        await client.spawn(child("x", label={"phase": "starting"}))
+        await client.relabel("x", {"phase": "serving"})
+        assert (await listed(client, "x")).label == {"phase": "serving"}
+        await client.stop("x", 5)
+        assert (await event(events, Exited, "x")).label == {"phase": "serving"}
+    with pytest.raises(KeeperError, match="not-found"):
+        await client.relabel("nobody", {})

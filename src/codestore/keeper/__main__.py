@@ -1,7 +1,8 @@
-"""``python -m codestore.keeper --run DIR --logs DIR -- ARGV...``: be the keeper.
+"""``python -m codestore.keeper --run DIR --logs DIR [--socket NAME] -- ARGV...``: be the keeper.
 
 ``ARGV`` is the command of the control process: the child ``control``, started again whenever it
-ends, with the environment and the working folder that the keeper itself was given. The keeper is
+ends, with the environment and the working folder that the keeper itself was given. Sockets named
+are held and handed over to it: what connects while it restarts, waits. The keeper is
 ready when ``DIR/keeper.sock`` takes connections. Exit code 0 after a shutdown, 1 when it could
 not start.
 """
@@ -31,6 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser("codestore.keeper", description="Hold sockets and children.")
     parser.add_argument("--run", type=Path, required=True, help="folder of sockets and lock")
     parser.add_argument("--logs", type=Path, required=True, help="folder of the children's logs")
+    parser.add_argument(
+        "--socket", action="append", default=[], help="held for the control process"
+    )
     parser.add_argument("argv", nargs="+", help="command of the control process, after --")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s keeper %(levelname)s %(message)s")
@@ -42,6 +46,7 @@ def main() -> int:
             # The one place where the keeper looks: its own environment is meant for control.
             env=dict(os.environ),  # noqa: TID251
             cwd=str(Path.cwd()),
+            sockets=tuple((name, name) for name in given.socket),
             log="control.log",
             restart=True,
             order=CONTROL_ORDER,

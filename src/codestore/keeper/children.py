@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from codestore.keeper import processes
 from codestore.keeper.child import Child, Home
@@ -55,6 +56,11 @@ class Children:
         if child and not child.life.done():
             raise KeeperError(RUNNING, f"{name!r} has not ended for good: stop it first")
         self._table.pop(name, None)
+
+    def relabel(self, name: str, label: Mapping[str, str]) -> None:
+        """Remember another label of a child. Raises ``KeeperError(not-found)``."""
+        child = self._find(name)
+        child.spec = replace(child.spec, label=label)
 
     def heard(self, sender: int, variables: Mapping[str, str]) -> None:
         """Pass an sd_notify message on to the child that the sender belongs to, if any."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -100,6 +101,10 @@ class KeeperClient:
     async def forget(self, name: str) -> None:
         """Drop the record of an ended child. Idempotent. Raises ``running``."""
         await self._ask(protocol.Forget(name))
+
+    async def relabel(self, name: str, label: Mapping[str, str]) -> None:
+        """Have another label remembered of a child. Raises ``not-found``."""
+        await self._ask(protocol.Relabel(name, label))
 
     async def list(self) -> Listing:
         """Return all children and sockets, by name."""

@@ -21,6 +21,7 @@ from codestore.keeper.protocol import (
     List,
     Listen,
     Listing,
+    Relabel,
     Request,
     Shutdown,
     Signal,
@@ -39,12 +40,17 @@ from codestore.keeper.spec import ChildSpec
 
 _log = logging.getLogger(__name__)
 
+CONTROL_BACKLOG: Final = 4096
+"""Connections that may wait while the control process is being restarted."""
+
 GRACE: Final = 10.0
 """Seconds that each order of children gets when the keeper itself is told to end by a signal."""
 
 
 def keep(run: RunDir, logs: Path, control: ChildSpec) -> None:
     """Be the keeper of ``run`` until told to end, with ``control`` as the first child.
+
+    The sockets that ``control`` is given are held before it starts, and outlive it.
 
     Raises ``KeeperError``: ``start`` when the folder is in use, ``exec`` when the control process
     cannot be started.
@@ -100,6 +106,8 @@ class Keeper:
         grace = 0.0
         try:
             await self._server.start(bind(self._run.socket, socket.SOCK_STREAM, 0o600))
+            for _, listener in control.sockets:
+                self._listeners.listen(listener, CONTROL_BACKLOG)
             await self._children.spawn(control)
             grace = await self._told
         finally:
@@ -125,7 +133,7 @@ class Keeper:
         match request:
             case Listen() | Close() | Watch() | Unwatch():
                 return self._on_socket(request)
-            case Signal() | Stop() | Forget():
+            case Signal() | Stop() | Forget() | Relabel():
                 return self._on_child(request)
             case Spawn(spec):
                 return await self._children.spawn(spec)
@@ -161,6 +169,8 @@ class Keeper:
                 self._children.signal(name, number, group)
             case Forget(name):
                 self._children.forget(name)
+            case Relabel(name, label):
+                self._children.relabel(name, label)
             case _:
                 assert_never(request)
         return None

@@ -87,6 +87,14 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Relabel:
+    """Have another label remembered of a child, from now on."""
+
+    name: str
+    label: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class List:
     """Answers a ``Listing``."""
 
@@ -180,7 +188,7 @@ class Listing:
 
 
 SocketRequest = Listen | Close | Watch | Unwatch
-ChildRequest = Signal | Stop | Forget
+ChildRequest = Signal | Stop | Forget | Relabel
 Request = SocketRequest | ChildRequest | Spawn | List | Subscribe | Shutdown
 Event = Started | Exited | Pending | Notify
 
