@@ -169,7 +169,8 @@ class Child:
             self._bury(run)
         code, signal_name = run.outcome()
         will_restart = self._will_restart()
-        home.publish(Exited(spec.name, run.pid, code, signal_name, spec.label, will_restart))
+        label = self.spec.label  # it may have changed since
+        home.publish(Exited(spec.name, run.pid, code, signal_name, label, will_restart))
 
     def _publish_news(self) -> None:
         if self._run:

@@ -1,0 +1,158 @@
+"""The one listener: everything a request meets that is the same for all deployments.
+
+It is part of the bootstrap, so the port is opened once, when Envoy starts, and a port that is taken
+stops Envoy with a clear message instead of being refused later.
+"""
+
+from typing import Any
+
+from codestore.domain.routing import KEY_HEADER
+from codestore.gateway.problems import KEY_NOTE, local_replies
+
+SCOPE_HEADER = "x-codestore-scope"
+PREFIX_HEADER = "x-forwarded-prefix"
+BUFFER_BYTES = 256 * 1024
+"""Bytes held per connection before the sender is slowed down."""
+
+_TYPE = "type.googleapis.com/envoy.extensions"
+
+
+def listener(host: str, port: int) -> dict[str, Any]:
+    """Build the listener on a host (an IP address) and a port."""
+    manager = {"name": "envoy.http_connection_manager", "typed_config": connection_manager()}
+    return {
+        "name": "gateway",
+        "address": {"socket_address": {"address": host, "port_value": port}},
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def connection_manager() -> dict[str, Any]:
+    """Build the HTTP connection manager.
+
+    Paths: dot segments are resolved before the scope is chosen, so no service sees one. Empty
+    segments and encoded slashes stay as they are: they may mean something to a service, and for the
+    gateway they only make a first segment that nothing is served under.
+    """
+    return {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "gateway",
+        "codec_type": "AUTO",
+        "scoped_routes": _scoped_routes(),
+        "early_header_mutation_extensions": [_arrival()],
+        "http_filters": [_key_filter(), _departure(), _router()],
+        "local_reply_config": local_replies(),
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "use_remote_address": True,
+        "internal_address_config": {},
+        "server_name": "codestore",
+        "server_header_transformation": "APPEND_IF_ABSENT",
+        "normalize_path": True,
+        "merge_slashes": False,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        # Each route says how long it waits; a request that is not complete yet has no route.
+        "stream_idle_timeout": "0s",
+        "request_headers_timeout": "30s",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            # As nginx does: to many servers x_user and x-user are the same header.
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http2_protocol_options": {
+            "allow_connect": True,
+            "max_concurrent_streams": 128,
+            "initial_stream_window_size": 64 * 1024,
+            "initial_connection_window_size": 1024 * 1024,
+        },
+    }
+
+
+def _scoped_routes() -> dict[str, Any]:
+    first_segment = {"name": SCOPE_HEADER, "element_separator": "/", "index": 1}
+    return {
+        "name": "scopes",
+        "scope_key_builder": {"fragments": [{"header_value_extractor": first_segment}]},
+        "rds_config_source": ads(),
+        "scoped_rds": {"scoped_rds_config_source": ads()},
+    }
+
+
+def ads() -> dict[str, Any]:
+    """Name the control process as the source, to be waited for as long as it takes."""
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def _arrival() -> dict[str, Any]:
+    """Before the scope is chosen: forget what only we may say, and note the path to choose by.
+
+    A scope key can come from a header only. The path is asked for as it is, because what Envoy
+    calls the original path may be claimed by a client.
+    """
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": f"{_TYPE}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [
+                _forget_envoys_headers(),
+                {"remove": PREFIX_HEADER},
+                _set(SCOPE_HEADER, "%PATH(NQ:PATH)%"),
+            ],
+        },
+    }
+
+
+def _key_filter() -> dict[str, Any]:
+    """After the route is chosen: take the key out of the request, and note that there was one."""
+    namespace, key = KEY_NOTE
+    note = {"metadata_namespace": namespace, "key": key, "value": "present"}
+    rule = {"header": KEY_HEADER, "on_header_present": note, "remove": True}
+    return {
+        "name": "envoy.filters.http.header_to_metadata",
+        "typed_config": {
+            "@type": f"{_TYPE}.filters.http.header_to_metadata.v3.Config",
+            "request_rules": [rule],
+        },
+    }
+
+
+def _departure() -> dict[str, Any]:
+    """Before the request leaves: the prefix it had (routes are named by it), and when to try again.
+
+    A second try is made only where no instance can have seen the first one. Said by header, this is
+    one policy for all; said by route, each deployment would hold a copy.
+    """
+    return {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": f"{_TYPE}.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {
+                "request_mutations": [
+                    {"remove": SCOPE_HEADER},
+                    _forget_envoys_headers(),
+                    _set(PREFIX_HEADER, "%ROUTE_NAME%"),
+                    _set("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request"),
+                    _set("x-envoy-max-retries", "2"),
+                ]
+            },
+        },
+    }
+
+
+def _router() -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": f"{_TYPE}.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
+    }
+
+
+def _forget_envoys_headers() -> dict[str, Any]:
+    return {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}}
+
+
+def _set(name: str, value: str) -> dict[str, Any]:
+    header = {"key": name, "value": value}
+    return {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}

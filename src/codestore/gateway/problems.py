@@ -1,0 +1,185 @@
+"""What the gateway itself answers: RFC 9457 problems. A service's own answers are never touched.
+
+Envoy makes all its own answers in one place whatever their cause, so this table is all there is.
+The first entry that fits counts.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from codestore.domain.routing import KEY_HEADER
+
+KEY_NOTE = ("codestore.gateway", "key")
+"""Metadata by which the listener notes that a request brought a key (it is removed by then)."""
+
+# Response flags of Envoy that mean: the request could not be handed to an instance.
+_UNREACHED = ("UH", "UF", "UO", "UC", "UR", "LR", "NC", "URX")
+_KEY_HINT = f"Send the key in the header {KEY_HEADER}; cs service:info shows it."
+_LIST_HINT = "cs service:list shows what is served, and where."
+_EVENTS_HINT = "Try again in a moment; cs events shows what happens to the deployment."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One answer. It applies to ``status``, and only ``flags`` or with a key if it says so.
+
+    ``answer`` replaces the status, ``headers`` are added to the response. ``detail`` may use
+    Envoy's ``%COMMANDS%``.
+    """
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    hint: str
+    flags: tuple[str, ...] = ()
+    needs_key: bool = False
+    answer: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_RETRY_SOON = (("retry-after", "1"),)
+PROBLEMS = (
+    Problem(
+        status=403,
+        needs_key=True,
+        code="wrong-key",
+        title="Forbidden",
+        detail="This key does not open this deployment.",
+        hint=_KEY_HINT,
+    ),
+    Problem(
+        status=403,
+        answer=401,
+        code="key-missing",
+        title="Unauthorized",
+        detail="This deployment is called with a key.",
+        hint=_KEY_HINT,
+        headers=(("www-authenticate", KEY_HEADER),),
+    ),
+    Problem(
+        status=404,
+        code="not-found",
+        title="Not Found",
+        detail="Nothing is served at this address.",
+        hint=_LIST_HINT,
+    ),
+    Problem(
+        status=503,
+        flags=_UNREACHED,
+        code="unavailable",
+        title="Service Unavailable",
+        detail="The service could not be reached.",
+        hint=_EVENTS_HINT,
+        headers=_RETRY_SOON,
+    ),
+    Problem(
+        status=503,
+        code="unavailable",
+        title="Service Unavailable",
+        detail="%LOCAL_REPLY_BODY%",
+        hint=_EVENTS_HINT,
+        headers=_RETRY_SOON,
+    ),
+    Problem(
+        status=504,
+        code="timeout",
+        title="Gateway Timeout",
+        detail="The service sent nothing for too long.",
+        hint="cs events shows what happens to the deployment.",
+    ),
+    Problem(
+        status=413,
+        code="too-large",
+        title="Content Too Large",
+        detail="The body is larger than this deployment takes.",
+        hint="Send less at once.",
+    ),
+    Problem(
+        status=408,
+        code="slow-request",
+        title="Request Timeout",
+        detail="The request did not arrive in time.",
+        hint="Send the request again.",
+    ),
+    Problem(
+        status=426,
+        code="old-protocol",
+        title="Upgrade Required",
+        detail="HTTP/1.0 is not spoken here.",
+        hint="Use HTTP/1.1 or HTTP/2.",
+    ),
+    Problem(
+        status=431,
+        code="headers-too-large",
+        title="Request Header Fields Too Large",
+        detail="The headers of the request are too large or too many.",
+        hint="Send fewer or smaller headers.",
+    ),
+    Problem(
+        status=502,
+        code="bad-answer",
+        title="Bad Gateway",
+        detail="The service answered something that is not HTTP.",
+        hint="cs events shows what happens to the deployment.",
+    ),
+    Problem(
+        status=400,
+        code="bad-request",
+        title="Bad Request",
+        detail="The request is not valid HTTP.",
+        hint="Check the request line, the headers and the path.",
+    ),
+)
+
+
+def local_replies() -> dict[str, Any]:
+    """Build Envoy's local reply configuration from the table, with a plain problem for the rest."""
+    return {
+        "mappers": [_mapper(problem) for problem in PROBLEMS],
+        "body_format": _body("refused", "Refused", "%LOCAL_REPLY_BODY%", _EVENTS_HINT),
+    }
+
+
+def _mapper(problem: Problem) -> dict[str, Any]:
+    mapper: dict[str, Any] = {
+        "filter": _filter(problem),
+        "body_format_override": _body(problem.code, problem.title, problem.detail, problem.hint),
+        "headers_to_add": [
+            {
+                "header": {"key": name, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+            for name, value in problem.headers
+        ],
+    }
+    if problem.answer is not None:
+        mapper["status_code"] = problem.answer
+    return mapper
+
+
+def _filter(problem: Problem) -> dict[str, Any]:
+    # Envoy wants a name by which the runtime could override the number; nothing here sets it.
+    value = {"default_value": problem.status, "runtime_key": "codestore.unused"}
+    filters: list[dict[str, Any]] = [
+        {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    ]
+    if problem.flags:
+        filters.append({"response_flag_filter": {"flags": list(problem.flags)}})
+    if problem.needs_key:
+        namespace, key = KEY_NOTE
+        noted = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
+        filters.append({"metadata_filter": {"matcher": noted, "match_if_key_not_found": False}})
+    return filters[0] if len(filters) == 1 else {"and_filter": {"filters": filters}}
+
+
+def _body(code: str, title: str, detail: str, hint: str) -> dict[str, Any]:
+    members = {
+        "type": "about:blank",
+        "title": title,
+        "status": "%RESPONSE_CODE%",
+        "detail": detail,
+        "code": code,
+        "hint": hint,
+    }
+    return {"json_format": members, "content_type": "application/problem+json"}
