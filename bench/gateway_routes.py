@@ -74,9 +74,9 @@ async def measure(size: int, folder: Path) -> tuple[float, float, float, int]:
     write_bootstrap(settings, folder / "envoy.json")
     service = await asyncio.start_unix_server(serve, folder / "service")
     address = f"unix:{folder}/service"
-    gateway = EnvoyGateway(settings.xds_socket, settings.admin_socket, timeout=60)
+    gateway = EnvoyGateway(settings.xds_socket, settings.admin_socket, "http://bench", timeout=60)
     await gateway.start()
-    await gateway.replace([route(number, address) for number in range(size)])
+    await gateway.restore([route(number, address) for number in range(size)])
     started = time.perf_counter()
     envoy = subprocess.Popen(envoy_command(settings, folder / "envoy.json"))
     try:

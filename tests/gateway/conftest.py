@@ -28,6 +28,9 @@ _DIES_WITH_PARENT = (
 )
 
 
+BASE = "http://gateway.test"
+
+
 @dataclass
 class Request:
     """What a service saw of a request, before its body."""
@@ -154,7 +157,7 @@ class Stage:
 
     def new_gateway(self, timeout: float = 5.0) -> EnvoyGateway:
         settings = self.settings
-        self.gateway = EnvoyGateway(settings.xds_socket, settings.admin_socket, timeout)
+        self.gateway = EnvoyGateway(settings.xds_socket, settings.admin_socket, BASE, timeout)
         return self.gateway
 
     async def service(
@@ -215,11 +218,12 @@ async def stage(free_port: int) -> AsyncIterator[Stage]:
     client = httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{free_port}", trust_env=False, timeout=10, verify=False
     )
-    made = Stage(folder, settings, EnvoyGateway(settings.xds_socket, settings.admin_socket), client)
+    gateway = EnvoyGateway(settings.xds_socket, settings.admin_socket, BASE)
+    made = Stage(folder, settings, gateway, client)
     try:
         await made.service("control")
         await made.gateway.start()
-        await made.gateway.replace([])
+        await made.gateway.restore([])
         await made.start_envoy()
         yield made
     finally:

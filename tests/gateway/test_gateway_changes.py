@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 
+from codestore.domain.faults import Fault
 from codestore.domain.routing import Endpoint
-from codestore.gateway.envoy import GatewayTimeout, RouteRefused
 from codestore.gateway.resources import resources
 from codestore.gateway.snapshot import Kind, Resource
 
@@ -97,10 +97,10 @@ async def test_a_draining_endpoint_finishes_and_is_counted_until_then(stage, mak
     both = (Endpoint(old.address, draining=True), Endpoint(new.address))
     await stage.gateway.publish(dataclasses.replace(route, endpoints=both))
     assert (await stage.get(f"/{A}/x")).json()["service"] == "new"
-    assert await stage.gateway.active_requests(A) == {old.address: 1, new.address: 0}
+    assert await stage.gateway.active(A) == {old.address: 1, new.address: 0}
     finish.set()
     assert (await under_way).text == "slow"
-    assert await stage.gateway.active_requests(A) == {old.address: 0, new.address: 0}
+    assert await stage.gateway.active(A) == {old.address: 0, new.address: 0}
 
 
 @pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "unix"])
@@ -117,7 +117,7 @@ async def test_requests_under_way_survive_any_change_of_their_route(stage, make_
     await stage.gateway.publish(make_route("a", old.address, keys=("k",)))
     under_way = asyncio.create_task(stage.get(f"/{A}/x", x_user_authorization="k"))
     await arrived.wait()
-    assert await stage.gateway.active_requests(A) == {old.address: 1}
+    assert await stage.gateway.active(A) == {old.address: 1}
     await stage.gateway.publish(make_route("a", new.address))
     await stage.gateway.publish(make_route("a", unavailable="stopped"))
     await stage.gateway.withdraw(A)
@@ -139,7 +139,7 @@ async def test_envoy_serves_on_without_the_control_process_and_meets_the_next_on
         gateway = stage.new_gateway()
         await gateway.start()
         await grown(seen)  # nothing is wanted yet, so nothing is taken away
-        await gateway.replace(routes)
+        await gateway.restore(routes)
         await gateway.settled()
         await gateway.publish(make_route("c", services[0].address))
         await grown(seen)
@@ -154,7 +154,7 @@ async def test_the_next_control_process_takes_away_what_it_does_not_want(stage, 
     await stage.gateway.stop()
     gateway = stage.new_gateway()
     await gateway.start()
-    await gateway.replace([make_route("b", service.address)])
+    await gateway.restore([make_route("b", service.address)])
     await gateway.settled()
     assert (await stage.get(f"/{A}/x")).status_code == 404
     assert (await stage.get(f"/{B}/x")).status_code == 200
@@ -177,13 +177,13 @@ async def test_without_an_envoy_a_change_times_out_and_is_made_later(stage, make
     await stage.gateway.stop()
     gateway = stage.new_gateway(timeout=0.2)
     await gateway.start()
-    await gateway.replace([])
-    with pytest.raises(GatewayTimeout, match="0 Envoy"):
+    await gateway.restore([])
+    with pytest.raises(Fault, match="0 Envoy"):
         await gateway.publish(make_route("a", service.address))
     await gateway.stop()
     gateway = stage.new_gateway()
     await gateway.start()
-    await gateway.replace([make_route("a", service.address)])
+    await gateway.restore([make_route("a", service.address)])
     await stage.start_envoy()
     assert (await stage.get(f"/{A}/x")).status_code == 200
 
@@ -201,7 +201,7 @@ async def test_what_envoy_refuses_is_named_without_its_keys(stage, make_route, m
         return (*others, Resource.of(Kind.SCOPE, scope.name, message))
 
     monkeypatch.setattr("codestore.gateway.envoy.resources", broken)
-    with pytest.raises(RouteRefused, match=B) as refused:
+    with pytest.raises(Fault, match=B) as refused:
         await stage.gateway.publish(bad)
     assert "s3cret" not in str(refused.value)
     monkeypatch.undo()

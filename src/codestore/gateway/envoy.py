@@ -1,9 +1,12 @@
 """The gateway door, made of Envoy."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import httpx
+
+from codestore.domain.faults import Fault, failed, unavailable
 from codestore.domain.routing import Route
 from codestore.gateway.admin import EnvoyAdmin
 from codestore.gateway.discovery import DiscoveryServer
@@ -11,25 +14,22 @@ from codestore.gateway.resources import platform_resources, resources
 from codestore.gateway.snapshot import Resource, Snapshot
 
 
-class GatewayTimeout(Exception):
-    """Envoy did not confirm a change in time. The change stays wanted, and is made when it can."""
-
-
-class RouteRefused(Exception):
-    """Envoy would not take a route; says which resource and why, in Envoy's words."""
-
-
 class EnvoyGateway:
     """Routes, kept in an Envoy that runs elsewhere and comes here to ask.
 
-    Life: ``start``, then ``replace`` with everything that should be served: until then Envoy keeps
+    Life: ``start``, then ``restore`` with everything that should be served: until then Envoy keeps
     what it holds from before. After that ``publish`` and ``withdraw``, as many at once as there
     are: what changes while Envoy is busy reaches it together. ``stop`` leaves Envoy serving.
-    Times are in seconds. A route that Envoy could not take raises ``ValueError``, and changes
-    nothing.
+    Times are in seconds. ``base`` is the address people use. A route that Envoy could not take
+    raises ``ValueError``, and changes nothing. A change that Envoy did not confirm in time raises
+    an UNAVAILABLE fault; it stays wanted, and is made when it can.
     """
 
-    def __init__(self, xds_socket: Path, admin_socket: Path, timeout: float = 5.0) -> None:
+    def __init__(
+        self, xds_socket: Path, admin_socket: Path, base: str, timeout: float = 5.0
+    ) -> None:
+        self._base = base
+        self._published: dict[str, Route] = {}
         self._discovery = DiscoveryServer(xds_socket)
         self._admin = EnvoyAdmin(admin_socket, timeout)
         self._timeout = timeout
@@ -45,8 +45,9 @@ class EnvoyGateway:
         await self._discovery.stop()
         await self._admin.close()
 
-    async def replace(self, routes: Iterable[Route]) -> None:
+    async def restore(self, routes: Sequence[Route]) -> None:
         """Want exactly these routes. Does not wait: Envoy may not run yet; see ``settled``."""
+        self._published = {route.hash: route for route in routes}
         self._held = {route.hash: resources(route) for route in routes}
         every = [each for held in self._held.values() for each in held]
         number = self._snapshot.number + 1 if self._snapshot else 0
@@ -55,33 +56,51 @@ class EnvoyGateway:
     async def publish(self, route: Route) -> None:
         """Add or change one route; return when requests follow it.
 
-        Raises ``GatewayTimeout`` if Envoy does not confirm it, ``RouteRefused`` if it will not.
+        Raises a FAILED fault, in Envoy's words, when Envoy will not take it.
         """
         made = resources(route)
+        self._published.pop(route.hash, None)
         await self._confirmed(self._exchange(route.hash, made))
         for resource, message in self._discovery.refusals(made):
             why = _without_keys(message, route)
-            raise RouteRefused(f"{resource.kind.name.lower()} {resource.name}: {why}")
+            raise failed(
+                "route_refused",
+                "The gateway refuses the route",
+                f"{resource.kind.name.lower()} {resource.name}: {why}",
+            )
+        self._published[route.hash] = route
 
     async def withdraw(self, hash_: str) -> None:
         """Remove a route, known or not; requests under way end in peace.
 
-        Returns when new ones are answered 404; raises ``GatewayTimeout``.
+        Returns when new ones are answered 404.
         """
         await self._confirmed(self._exchange(hash_, ()))
+        self._published.pop(hash_, None)
+
+    def published(self, hash_: str) -> Route | None:
+        """Return the route as Envoy last confirmed it."""
+        return self._published.get(hash_)
+
+    def url(self, hash_: str) -> str:
+        """Return the address people use, with no trailing slash."""
+        return f"{self._base}/{hash_}"
 
     async def settled(self) -> None:
-        """Wait until Envoy holds all that is wanted; raise ``GatewayTimeout``."""
+        """Wait until Envoy holds all that is wanted."""
         await self._confirmed(self._current().number)
 
-    async def active_requests(self, hash_: str) -> dict[str, int]:
+    async def active(self, hash_: str) -> Mapping[str, int]:
         """Count the requests under way at each endpoint (by address), draining ones included.
 
         An endpoint that a route has lost is not counted, even if it still has requests: let it
         drain first. A ``unix:`` endpoint may be replaced together with its count when its route
-        changes; ask whoever holds the socket. Raises ``httpx.HTTPError`` if Envoy does not answer.
+        changes; ask whoever holds the socket.
         """
-        return await self._admin.active_requests(hash_)
+        try:
+            return await self._admin.active_requests(hash_)
+        except httpx.HTTPError as error:
+            raise _away(str(error)) from error
 
     async def version(self) -> str:
         """Return Envoy's version; raise ``httpx.HTTPError`` if it does not answer."""
@@ -104,7 +123,7 @@ class EnvoyGateway:
 
     def _current(self) -> Snapshot:
         if self._snapshot is None:
-            raise RuntimeError("replace() comes first: it says what else should be served")
+            raise RuntimeError("restore() comes first: it says what else should be served")
         return self._snapshot
 
     async def _confirmed(self, number: int) -> None:
@@ -113,9 +132,13 @@ class EnvoyGateway:
                 await self._discovery.settled(number)
         except TimeoutError:
             connected = self._discovery.connected
-            raise GatewayTimeout(
-                f"No answer to the change in {self._timeout:g} s ({connected} Envoy connected)"
+            raise _away(
+                f"No answer to the change in {self._timeout:g} s ({connected} Envoy connected)."
             ) from None
+
+
+def _away(why: str) -> Fault:
+    return unavailable("gateway_unavailable", "The gateway does not answer", why, "cs status")
 
 
 def _without_keys(message: str, route: Route) -> str:

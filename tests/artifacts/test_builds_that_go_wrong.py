@@ -1,0 +1,112 @@
+"""A uv that hangs, fails or tells secrets: played by a shell script."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from archives import SERVICE
+from building import Push
+
+from codestore.artifacts.builder import UvBuilder
+from codestore.domain.faults import Fault
+
+HANGS = "sleep 60 & echo $$ $! > $PIDS; wait"
+
+
+def played(root: Path, runtimes: Path, script: str, timeout: float = 60.0) -> UvBuilder:
+    (root / "runtimes").parent.mkdir(parents=True, exist_ok=True)
+    (root / "runtimes").symlink_to(runtimes)
+    uv = root.parent / "uv"
+    uv.write_text(f"#!/bin/sh\n{script}\n")
+    uv.chmod(0o755)
+    environment = {
+        "PATH": os.defpath,
+        "PIDS": str(root.parent / "pids"),
+        "UV_INDEX_MINE_PASSWORD": "hunter2",
+    }
+    return UvBuilder(root, environment, uv=uv, build_timeout=timeout)
+
+
+async def pids(root: Path) -> list[int]:
+    while True:
+        with suppress(FileNotFoundError):
+            if found := (root.parent / "pids").read_text().split():
+                return list(map(int, found))
+        await asyncio.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def nothing_is_left(root: Path) -> bool:
+    return not any((root / "environments").iterdir()) and not any((root / "scratch").iterdir())
+
+
+async def test_cancelling_kills_uv_and_its_children(root: Path, runtimes: Path, push: Push) -> None:
+    builder = played(root, runtimes, HANGS)
+    task = asyncio.create_task(builder.prepare(await push(builder, SERVICE)))
+    running = await pids(root)
+    assert all(map(alive, running))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    assert not any(map(alive, running))
+    assert nothing_is_left(root)
+
+
+async def test_a_build_that_does_not_end(root: Path, runtimes: Path, push: Push) -> None:
+    builder = played(root, runtimes, HANGS, timeout=0.3)
+    with pytest.raises(Fault, match=r"did not end within 0\.3 s") as caught:
+        await builder.prepare(await push(builder, SERVICE))
+    assert caught.value.letter.code == "build_failed"
+    assert not any(map(alive, await pids(root)))
+    assert nothing_is_left(root)
+
+
+async def test_a_failure_shows_the_last_lines_and_no_secret(
+    root: Path, runtimes: Path, push: Push
+) -> None:
+    builder = played(
+        root,
+        runtimes,
+        "for n in $(seq 50); do echo line $n >&2; done\n"
+        "echo https://me:pass%40word@example.org/simple and hunter2 >&2; exit 2",
+    )
+    with pytest.raises(Fault) as caught:
+        await builder.prepare(await push(builder, SERVICE))
+    lines = caught.value.letter.detail.splitlines()
+    assert lines[0] == "uv venv failed:"
+    assert lines[1:] == [
+        *[f"line {n}" for n in range(32, 51)],
+        "https://[hidden]@example.org/simple and [hidden]",
+    ]
+    assert nothing_is_left(root)
+
+
+async def test_what_waits_goes_on_after_a_failure(root: Path, runtimes: Path, push: Push) -> None:
+    builder = played(root, runtimes, "exit 1")
+    seal = await push(builder, SERVICE)
+    results = await asyncio.gather(
+        *(builder.prepare(seal) for _ in range(3)), return_exceptions=True
+    )
+    assert all(isinstance(result, Fault) for result in results)
+
+
+async def test_uv_gets_the_environment_it_was_given_and_no_other(
+    root: Path, runtimes: Path, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOT_FOR_UV", "1")
+    builder = played(root, runtimes, "env >&2; exit 1")
+    with pytest.raises(Fault) as caught:
+        await builder.prepare(await push(builder, SERVICE))
+    told = caught.value.letter.detail
+    assert "NOT_FOR_UV" not in told
+    assert "UV_PYTHON_DOWNLOADS=never" in told
