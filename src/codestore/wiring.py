@@ -76,6 +76,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         envoy = asyncio.create_task(_start_envoy(settings, keeper))
         servers = await _database_server(settings, keeper, vault)
         databases = PostgresDatabases(servers.admin)
+        stack.push_async_callback(databases.close)
         await databases.harden()
         store = await PostgresStore.open(servers.state)
         stack.push_async_callback(store.close)
@@ -153,15 +154,14 @@ async def _database_server(settings: Settings, keeper: KeeperClient, vault: File
         )
     )
     await embedded.ready(POSTGRES_PATIENCE)
-    admin = embedded.admin_url
-    await PostgresDatabases(admin).ensure(STATE_DATABASE)
-    return Servers(state=embedded.url(STATE_DATABASE), admin=admin)
+    databases = PostgresDatabases(embedded.admin_url)
+    await databases.ensure(STATE_DATABASE)
+    await databases.close()
+    return Servers(state=embedded.url(STATE_DATABASE), admin=embedded.admin_url)
 
 
 async def _start_envoy(settings: Settings, keeper: KeeperClient) -> EnvoyGateway:
     """Open the way to Envoy and have it run; one that runs already stays."""
-    gateway = EnvoyGateway(settings.run / "xds.sock", settings.run / "admin.sock", settings.url)
-    await gateway.start()
     envoy = EnvoySettings(
         port=settings.port,
         host=settings.host,
@@ -169,6 +169,8 @@ async def _start_envoy(settings: Settings, keeper: KeeperClient) -> EnvoyGateway
         xds_socket=settings.run / "xds.sock",
         admin_socket=settings.run / "admin.sock",
     )
+    gateway = EnvoyGateway(envoy.xds_socket, envoy.admin_socket, settings.url)
+    await gateway.start()
     file = settings.data / "envoy.json"
     write_bootstrap(envoy, file)
     await keeper.spawn(

@@ -1,0 +1,1 @@
+"""How an answer is drawn; each module is loaded when it is asked for (see :mod:`..loading`)."""

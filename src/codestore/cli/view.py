@@ -1,0 +1,63 @@
+"""What a table-minded reader is to see, told apart from how it is drawn.
+
+A view is light; drawing loads Rich, which takes longer than most commands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Document = dict[str, Any]
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows below headings; ``empty`` is said when there are none."""
+
+    columns: Row
+    rows: Sequence[Row]
+    empty: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels with their values, one a line."""
+
+    facts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines as they are."""
+
+    lines: list[str]
+
+
+View = Table | Facts | Lines
+
+
+def text(value: object) -> str:
+    """Return a value as a cell; nothing is a dash."""
+    return "–" if value is None or value == "" else str(value)
+
+
+def moment(value: object) -> str:
+    """Return a time of the API's, in the reader's zone, to the second."""
+    if not value:
+        return "–"
+    return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(value: float) -> str:
+    """Return a duration."""
+    return f"{value:.2f} s"
+
+
+def printable(line: str) -> str:
+    """Return text with control characters told instead of sent: a log may come from anybody."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\t\n" else f"\\x{ord(letter):02x}"
+        for letter in line
+    )

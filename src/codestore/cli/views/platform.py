@@ -1,0 +1,69 @@
+"""The platform itself, and what happens in it."""
+
+from codestore.cli.view import Document, Facts, Lines, Table, moment, seconds, text
+
+
+def status(found: Document) -> Facts:
+    """Show the platform."""
+    processes = [
+        (f"  {name}", "not ours" if pid is None else f"process {pid}")
+        for name, pid in found["processes"].items()
+    ]
+    counts = ", ".join(f"{count} {state}" for state, count in found["deployments"].items())
+    return Facts(
+        [
+            ("platform", found["state"]),
+            ("version", found["version"]),
+            ("url", found["url"]),
+            ("data", found["data"]),
+            ("deployments", counts or "none"),
+            ("processes", ""),
+            *processes,
+        ]
+    )
+
+
+def profile(found: Document) -> Facts:
+    """Show who you are."""
+    names = ("name", "id", "organization")
+    return Facts([(name, found[name]) for name in names])
+
+
+def event(found: Document) -> str:
+    """Show an event on a line."""
+    took = "" if found["duration"] is None else f"  {seconds(found['duration'])}"
+    why = f"  ({found['problem']['detail']})" if found["problem"] else ""
+    place = f"{found['service']:<16} {found['environment']:<12}"
+    return f"{moment(found['at'])}  {place} {found['kind']:<14} {found['message']}{took}{why}"
+
+
+def events(found: list[Document]) -> Lines:
+    """List events."""
+    return Lines([event(each) for each in found])
+
+
+def log_line(found: Document) -> str:
+    """Show what was printed, on a line."""
+    place = f"{found['service']}/{found['environment']}"
+    return f"{moment(found['at'])}  {place}  {found['source']}  {found['text']}"
+
+
+def log_lines(found: list[Document]) -> Lines:
+    """List what was printed."""
+    return Lines([log_line(each) for each in found])
+
+
+def plans(found: list[Document]) -> Table:
+    """List the steps that are due."""
+    rows = [
+        (plan["service"], plan["environment"], step["step"], step["reason"])
+        for plan in found
+        for step in plan["steps"]
+    ]
+    columns = ("service", "environment", "step", "reason")
+    return Table(columns, rows, "Nothing to do: everything is as it is wanted.")
+
+
+def pulled(found: Document) -> Facts:
+    """Show what was fetched."""
+    return Facts([(name, text(found[name])) for name in ("service", "version", "folder")])

@@ -1,0 +1,12 @@
+"""The numbers of the advisory locks in the platform's database; each guards one thing."""
+
+from typing import Final
+
+_BASE: Final = 0x636F6465  # "code", so that they can be told from locks of others
+
+MIGRATE: Final = _BASE + 1
+"""Held while the tables are brought up to date."""
+EVENTS: Final = _BASE + 2
+"""Held from numbering events until they are committed."""
+LEADER: Final = _BASE + 3
+"""Held by the one process that acts."""

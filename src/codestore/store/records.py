@@ -1,0 +1,151 @@
+"""One transaction on PostgreSQL: nouns and events as statements.
+
+Events and notifications are kept back until the transaction ends (:meth:`settle`), for two
+reasons. Numbers of events are handed out under a lock that is held to the commit: a reader who has
+seen number 8 never finds a 7 later. Taken last, the lock is held for a moment only, and nothing is
+waited for while it is held, so it cannot be part of a deadlock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import CursorResult, Executable, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codestore.domain.deployments import Deployment
+from codestore.domain.events import Event
+from codestore.ports import N, Noun, Page
+from codestore.store import locks
+from codestore.store.codec import decode
+from codestore.store.errors import translated
+from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, filters, lost_page
+from codestore.store.statements import INSERT_EVENT, event_row, storable, taken, tell, upsert
+from codestore.store.tables import EVENTS, TABLES
+
+
+class PostgresRecords:
+    """Implements the Records door on a connection that is in a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._events: list[Event] = []
+        self._changed: dict[str, None] = {}
+        self._broken: BaseException | None = None
+
+    async def get(self, kind: type[N], id_: str) -> N | None:
+        """Return the noun with this id.
+
+        A deployment's row is locked until the transaction ends: what is read of it is changed and
+        put back whole, so two who change it at once must come one after the other.
+        """
+        if not storable(id_):
+            return None
+        table = TABLES[kind]
+        query = select(table.c.data).where(table.c.id == id_)
+        row = (await self._run(query.with_for_update() if kind is Deployment else query)).first()
+        return None if row is None else decode(kind, row.data)
+
+    async def find(self, kind: type[N], page: Page | None = None, /, **equal: str) -> list[N]:
+        """Return nouns whose columns equal the values given, in the order of their creation.
+
+        Raises ValueError for a filter the kind does not have, and an INVALID fault when the row
+        the page starts after is gone.
+        """
+        check_filters(equal, filters(kind))
+        if not all(map(storable, equal.values())):
+            return []
+        table = TABLES[kind]
+        query = select(table.c.data).order_by(table.c.sequence)
+        query = query.where(*(table.c[name] == value for name, value in equal.items()))
+        if page is not None:
+            query = query.limit(page.limit)
+            if page.after is not None:
+                query = query.where(table.c.sequence > await self._sequence(kind, page.after))
+        return [decode(kind, row.data) for row in await self._run(query)]
+
+    async def put(self, *nouns: Noun) -> None:
+        """Insert or replace. Raises a CONFLICT fault when a unique field is taken.
+
+        After a fault the transaction can only be rolled back.
+        """
+        for noun in nouns:
+            try:
+                await self._run(upsert(noun))
+            except IntegrityError as error:
+                self._broken = taken(noun, error)
+                raise self._broken from error
+            self._note(noun)
+
+    async def remove(self, *nouns: Noun) -> None:
+        """Delete; what is not there is gone already."""
+        for noun in nouns:
+            table = TABLES[type(noun)]
+            await self._run(delete(table).where(table.c.id == noun.id))
+            self._note(noun)
+
+    async def emit(self, *events: Event) -> None:
+        """Append events; they are numbered and told of when the transaction commits."""
+        self._events += events
+        self._changed.update((event.deployment, None) for event in events)
+
+    async def events(
+        self, after: int, limit: int, newest: bool = False, **equal: str
+    ) -> list[Event]:
+        """Return at most ``limit`` events with numbers above ``after``, in order.
+
+        With ``newest`` the last ones instead of the first ones. Those emitted in this transaction
+        count. Raises ValueError for an unknown filter.
+        """
+        check_filters(equal, EVENT_FIELDS)
+        if not all(map(storable, equal.values())):
+            return []
+        await self._append()
+        order = EVENTS.c.sequence.desc() if newest else EVENTS.c.sequence
+        query = select(EVENTS.c.sequence, EVENTS.c.data).where(EVENTS.c.sequence > after)
+        query = query.where(*(EVENTS.c[name] == value for name, value in equal.items()))
+        rows = await self._run(query.order_by(order).limit(limit))
+        found = [replace(decode(Event, row.data), sequence=row.sequence) for row in rows]
+        return found[::-1] if newest else found
+
+    async def settle(self) -> None:
+        """Write what was kept back; the last thing before the commit.
+
+        Raises what broke the transaction, if its owner caught that and went on: PostgreSQL would
+        answer the commit by a silent rollback.
+        """
+        if self._broken is not None:
+            raise self._broken
+        await self._append()
+        if self._changed:
+            await self._run(tell(self._changed))
+
+    async def _append(self) -> None:
+        if self._events:
+            events, self._events = self._events, []
+            await self._run(select(func.pg_advisory_xact_lock(locks.EVENTS)))
+            await self._run(INSERT_EVENT, [event_row(event) for event in events])
+
+    async def _sequence(self, kind: type[N], id_: str) -> int:
+        table = TABLES[kind]
+        query = select(table.c.sequence).where(table.c.id == id_)
+        row = (await self._run(query)).first() if storable(id_) else None
+        if row is None:
+            raise lost_page(SHAPES[kind].word, id_)
+        sequence: int = row.sequence
+        return sequence
+
+    def _note(self, noun: Noun) -> None:
+        if isinstance(noun, Deployment):
+            self._changed[noun.id] = None
+
+    async def _run(
+        self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        try:
+            with translated():
+                return await self._connection.execute(statement, rows)
+        except BaseException as error:  # cancelled in the middle of a statement counts too
+            self._broken = error
+            raise
