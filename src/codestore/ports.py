@@ -93,7 +93,7 @@ class Driver(Protocol):
         """Let the instance take requests of users. Returns when it does."""
 
     async def drain(self, deployment: str, instance: str) -> None:
-        """Let it finish what it has, then end. Returns at once; ``observe`` tells the rest."""
+        """Let it finish what it has, then end. Returns when it accepts nothing new."""
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End the instance now, and forget it when it has ended."""

@@ -92,12 +92,16 @@ def test_a_first_version_is_routed_once_it_serves() -> None:
     assert plan_of(held, seen(held, instance(2, SERVING))).verdict is Verdict.REACHED
 
 
-def test_the_old_drain_only_when_the_change_is_concluded() -> None:
+def test_the_old_stop_accepting_then_the_route_moves_then_the_change_is_concluded() -> None:
     busy = live()
-    observed = seen(busy, instance(1, SERVING), instance(2, SERVING))
-    assert keys(plan_of(busy, observed)) == []
-    done = mark_live(busy, NOW)
-    assert keys(plan_of(done, observed)) == ["drain:dep-1.1.0"]
+    before = seen(replace(busy, spec=replace(busy.spec, revision=1)))
+    handing_over = replace(before, view=View((instance(1, SERVING), instance(2, SERVING)), SHARED))
+    assert keys(plan_of(busy, handing_over)) == ["drain:dep-1.1.0"]
+    moving = replace(before, view=View((instance(1, DRAINING), instance(2, SERVING)), SHARED))
+    assert keys(plan_of(busy, moving)) == ["publish"]
+    moved = seen(busy, instance(1, DRAINING), instance(2, SERVING))
+    assert keys(plan_of(busy, moved)) == []
+    assert plan_of(busy, moved).verdict is Verdict.REACHED
 
 
 @pytest.mark.parametrize(

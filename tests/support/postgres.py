@@ -10,11 +10,13 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import errors
 
 from codestore.databases.embedded import STOP_SIGNAL, EmbeddedServer, ordinary_user
 from codestore.domain.secret import Secret
@@ -44,7 +46,8 @@ class RunningServer:
         uid, gid = self.embedded.user or (None, None)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.embedded.command(),
+                # What tests write need not outlive a loss of power, and their disk may be busy.
+                [*self.embedded.command(), "-c", "fsync=off"],
                 env=self.embedded.environment(),
                 cwd=self.embedded.data,
                 stdin=subprocess.DEVNULL,
@@ -63,6 +66,12 @@ class RunningServer:
             self.process.send_signal(how)
             self.process.wait(30)
             self.process = None
+
+    def database(self, name: str) -> Secret:
+        """Return the admin's URL of a database that is made when it is not there."""
+        with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
+            self.execute(f"CREATE DATABASE {name}")
+        return self.embedded.url(name)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement as the admin and return its rows."""

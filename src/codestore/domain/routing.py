@@ -43,7 +43,8 @@ class Route:
     ``hash`` is the first path segment (32 hex digits, not guessable); it is not passed on.
     With ``Access.KEY`` a request needs one of ``keys`` in ``x-user-authorization``; the header is
     removed before the service sees the request. ``unavailable`` replaces the endpoints by a 503
-    that gives this reason.
+    that gives this reason. ``revision`` moves with the version behind a shared endpoint: from
+    then on no connection is used that leads to the one before.
     """
 
     hash: str
@@ -53,3 +54,4 @@ class Route:
     endpoints: tuple[Endpoint, ...]
     limits: Limits = Limits()
     unavailable: str | None = None
+    revision: int = 0

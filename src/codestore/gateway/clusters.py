@@ -54,6 +54,9 @@ def cluster(route: Route) -> Any:
         # With one endpoint every policy is the same; this one keeps no state of its own.
         made.lb_policy = Cluster.RANDOM
         made.load_assignment.CopyFrom(assignment(route.hash, route.endpoints))
+        # Another revision is another cluster to Envoy: it opens connections of its own, which only
+        # the new version accepts, while the old ones end with the requests they have.
+        made.metadata.filter_metadata[_OURS].fields["revision"].number_value = route.revision
     return made
 
 
@@ -101,6 +104,7 @@ def _packed(message: Any) -> Any:
     return packed
 
 
+_OURS = "codestore"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP1_UPSTREAM = _packed(
     upstream.HttpProtocolOptions(

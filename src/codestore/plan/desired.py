@@ -46,6 +46,7 @@ def desired(deployment: Deployment, manifest: Manifest, keys: tuple[Secret, ...]
             keys=keys,
             endpoints=(),
             limits=policy.limits,
+            revision=deployment.spec.revision,
         ),
     )
 

@@ -1,8 +1,9 @@
 """The planner: from one deployment and what is observed of it to the steps that are due.
 
 A rollout grows from the front: prepare, database, migrations, new instances; each new instance
-proves itself in private, is admitted, and only then do the old ones drain. Every plan is made
-afresh from what is observed, so a crash between any two steps needs no memory of its own.
+proves itself in private and is admitted; then the old ones stop accepting, and the route moves on,
+so that whoever hears of success meets the new version only. Every plan is made afresh from what
+is observed, so a crash between any two steps needs no memory of its own.
 """
 
 from datetime import datetime, timedelta
@@ -50,9 +51,10 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     due += _settle(new, wanted, rolling=rolling)
     serving = sum(i.state is InstanceState.SERVING for i in new)
     arrived = serving >= wanted.count
-    routing = _route(deployment, wanted, observed, arrived=arrived)
-    due += routing
-    reached = arrived and not routing
+    handing_over = _hand_over(old) if arrived else []
+    routing = [] if handing_over else _route(deployment, wanted, observed, arrived=arrived)
+    due += handing_over + routing
+    reached = arrived and not handing_over and not routing
     looks = _starting_looks(new, wanted)
     if reached and not deployment.busy:  # people hear of success before the old ones are gone
         cleanup, cleanup_looks = _retire(old, wanted, observed, now)
@@ -161,16 +163,23 @@ def _publish(wanted: Wanted, observed: Observed, unavailable: str | None) -> lis
     return [Planned(Publish(route.endpoints, unavailable), why)]
 
 
+def _hand_over(old: list[Instance]) -> list[Planned]:
+    """The new ones accept: let the old ones finish what they have."""
+    return [
+        Planned(Drain(i.name), "a newer version serves")
+        for i in old
+        if i.state is InstanceState.SERVING
+    ]
+
+
 def _retire(
     old: list[Instance], wanted: Wanted, observed: Observed, now: datetime
 ) -> tuple[list[Planned], list[datetime]]:
-    """Let instances of other revisions finish, then end them; returns when to look again."""
+    """End instances of other revisions that have finished; returns when to look again."""
     due: list[Planned] = []
     looks: list[datetime] = []
     for instance in old:
-        if instance.state is InstanceState.SERVING:
-            due.append(Planned(Drain(instance.name), "a newer version serves"))
-        elif instance.state is InstanceState.DRAINING:
+        if instance.state is InstanceState.DRAINING:
             until = instance.since + timedelta(seconds=wanted.drain) + DRAIN_GRACE
             if now >= until:
                 due.append(Planned(Stop(instance.name), "its drain time is over"))

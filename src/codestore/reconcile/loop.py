@@ -11,12 +11,14 @@ from datetime import datetime
 import structlog
 
 from codestore.domain.deployments import Deployment
+from codestore.domain.faults import Fault
 from codestore.plan.fold import retry_delay
 from codestore.reconcile.cycle import cycle
 from codestore.reconcile.doors import Doors
 
 EVERYTHING = "*"
 SIDE_BY_SIDE = 16
+STORE_AWAY = 1.0  # seconds until the store is asked again
 log = structlog.get_logger(__name__)
 
 
@@ -64,10 +66,21 @@ class Loop:
                 self.look(id_)
 
     async def _look_at_everything(self) -> None:
-        async with self._doors.store.begin() as records:
-            deployments = await records.find(Deployment)
+        """Look at every deployment; when the store is away just now, when it is back."""
+        try:
+            async with self._doors.store.begin() as records:
+                deployments = await records.find(Deployment)
+        except Fault as fault:
+            log.warning("cannot look", error=str(fault))
+            loop = asyncio.get_running_loop()
+            loop.call_later(STORE_AWAY, self._again_later)
+            return
         for deployment in deployments:
             self.look(deployment.id)
+
+    def _again_later(self) -> None:
+        if self._group is not None:
+            self._group.create_task(self._look_at_everything())
 
     async def _turns_of(self, id_: str) -> None:
         """Take turns until nothing is left to do at once."""

@@ -124,6 +124,12 @@ class ProcessDriver:
             await self._enter(child, Phase.DRAINING)
             return
         await self._ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
+        try:
+            await self.children.until(instance, _leaving, ADMISSION)
+        except TimeoutError as error:
+            raise unavailable(
+                "not_drained", "It goes on accepting", f"{instance} did not say that it leaves."
+            ) from error
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End it, wait until it has ended, and forget it with its socket."""
@@ -218,6 +224,10 @@ def _tcp(child: Child) -> str:
 
 def _ended(child: Child | None) -> bool:
     return child is None or child.ending is not None
+
+
+def _leaving(child: Child | None) -> bool:
+    return _ended(child) or (child is not None and child.status == "draining")
 
 
 def _accepting_or_gone(child: Child | None) -> bool:

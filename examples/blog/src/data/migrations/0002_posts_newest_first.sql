@@ -1,0 +1,1 @@
+CREATE INDEX posts_newest_first ON posts (created_at DESC, id DESC);

@@ -1,0 +1,154 @@
+"""uvicorn's protocols and lifespan on sockets of our choosing, without uvicorn's Server.
+
+`uvicorn.Server` accepts on all its sockets at once and closes idle connections when it stops;
+a service here must do neither. What is used of uvicorn (0.30 and later), and nothing else:
+
+- `Config(...)`, `Config.load()`, `.loaded_app` (replaced by a wrapper), `.http_protocol_class`,
+  `.lifespan_class`; `uvicorn.config.WS_PROTOCOLS` to see which WebSocket protocols it knows;
+- `ServerState()` with `.connections` and `.tasks`;
+- a protocol is made with `config=, server_state=, app_state=, _loop=`, has `.transport`, and
+  `.shutdown()` ends it when idle, or with code 1012 when it is a WebSocket;
+- lifespan: `startup()`, `shutdown()`, `.state`, `.should_exit`; and the logger `uvicorn.error`.
+"""
+
+import asyncio
+import importlib.util
+import logging
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from uvicorn.config import WS_PROTOCOLS, Config
+from uvicorn.server import ServerState
+
+from codestore_sdk.errors import StartError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# Every process that accepts sets the queue's length anew for all; the kernel caps it.
+BACKLOG = 4096
+# Only the side that sends requests may close an idle connection: one that is closed here just
+# while it is being used again loses a request. So idle means "for a year", in seconds.
+KEEP_ALIVE = 365 * 24 * 3600
+# How often a draining server looks whether it is empty, in seconds; uvicorn tells nobody.
+GLANCE = 0.02
+# How long an application may take to notice that its clients were hung up on, in seconds.
+GOODBYE = 1.0
+
+
+class LastResponses:
+    """Wraps an ASGI application; once `closing`, responses that begin ask to close."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.closing = False
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> Any:
+        """Serve one request, or pass on what is not HTTP untouched."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def send_and_close(message: Message) -> None:
+            if self.closing and message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return await self.app(scope, receive, send_and_close)
+
+
+class Engine:
+    """Serves one ASGI application on any number of sockets, each for as long as asked."""
+
+    def __init__(self, app: Any, *, trust_proxy: bool, websockets: bool) -> None:
+        """`trust_proxy`: believe X-Forwarded-For and -Proto whoever sends them.
+
+        That is right on a Unix socket, which only the gateway can reach; otherwise uvicorn's
+        own rule holds (loopback, or FORWARDED_ALLOW_IPS).
+        """
+        self._config = Config(
+            app,
+            ws=_websocket_protocol() if websockets else "none",
+            log_config=None,  # logging belongs to the service
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            forwarded_allow_ips="*" if trust_proxy else None,
+        )
+        self._config.load()
+        self._last_responses = LastResponses(self._config.loaded_app)
+        self._config.loaded_app = self._last_responses
+        self._state = ServerState()
+
+    async def start(self) -> None:
+        """Run the application's lifespan startup. Raises StartError when that fails."""
+        self._lifespan = self._config.lifespan_class(self._config)
+        await self._lifespan.startup()
+        # A service that configures logging may switch off loggers it does not know; this one
+        # carries the tracebacks of its unhandled exceptions.
+        logging.getLogger("uvicorn.error").disabled = False
+        if self._lifespan.should_exit:
+            raise StartError("the application's lifespan startup failed", "see the lines above")
+
+    async def stop(self) -> None:
+        """Run the application's lifespan shutdown."""
+        await self._lifespan.shutdown()
+
+    async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
+        """Accept connections from `listener` until the returned server is closed.
+
+        A duplicate is served: closing it neither shuts the socket down nor unlinks it, others
+        that share it go on, and it can be accepted from again.
+        """
+        loop = asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            return self._config.http_protocol_class(  # type: ignore[call-arg]
+                config=self._config,
+                server_state=self._state,
+                app_state=self._lifespan.state,
+                _loop=loop,
+            )
+
+        return await loop.create_server(connection, sock=listener.dup(), backlog=BACKLOG)
+
+    def last_responses(self) -> None:
+        """Let every response that begins from now on carry `Connection: close`."""
+        self._last_responses.closing = True
+
+    async def empty(self) -> None:
+        """Wait until no connection is left and no request is being worked on.
+
+        The first glance comes late on purpose: a connection that was accepted just now is
+        counted only some turns of the event loop later.
+        """
+        await asyncio.sleep(GLANCE)
+        while self._state.connections or self._state.tasks:  # noqa: ASYNC110 (there is no event)
+            await asyncio.sleep(GLANCE)
+
+    async def hang_up(self) -> None:
+        """End what is left: WebSockets with code 1012, streams by closing the connection.
+
+        The application sees its clients leave; what has not ended after `GOODBYE` seconds is
+        cancelled.
+        """
+        for connection in list(self._state.connections):
+            connection.shutdown()
+            connection.transport.close()
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self.empty()
+        except TimeoutError:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+            for task in list(self._state.tasks):
+                task.cancel()
+
+
+def _websocket_protocol() -> Any:
+    """The protocol on websockets' present interface where both sides have it."""
+    if "websockets-sansio" in WS_PROTOCOLS and importlib.util.find_spec("websockets"):
+        return "websockets-sansio"
+    return "auto"

@@ -1,0 +1,132 @@
+"""The life of an instance: prove itself, accept, withdraw, drain, leave.
+
+    starting ──► ready ◄──────► accepting          SIGUSR1: accept   SIGUSR2: withdraw
+                   │                │
+                   └──► draining ◄──┘ ──► gone      SIGTERM, SIGINT: drain; a second one: now
+
+An instance that is ready answers on its private socket only. Accepting, it takes connections
+from the shared socket too, side by side with other instances. Nothing here ever closes an idle
+connection before the drain is over.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterable
+from enum import Enum
+
+from codestore_sdk.engine import Engine
+from codestore_sdk.notify import Notifier
+from codestore_sdk.sockets import Listeners
+
+# How long shutting down may take after the drain, in seconds, before the process just ends.
+LEAVE = 5.0
+
+
+class Phase(Enum):
+    """What was asked for last; the value is what STATUS tells."""
+
+    READY = "ready"
+    ACCEPTING = "accepting"
+    DRAINING = "draining"
+
+
+WISHES: dict[int, Phase] = {
+    signal.SIGUSR1: Phase.ACCEPTING,
+    signal.SIGUSR2: Phase.READY,
+    signal.SIGTERM: Phase.DRAINING,
+    signal.SIGINT: Phase.DRAINING,
+}
+
+
+class Life:
+    """Lives through the phases as signals ask for them."""
+
+    def __init__(self, engine: Engine, sockets: Listeners, notifier: Notifier) -> None:
+        self._engine = engine
+        self._sockets = sockets
+        self._notifier = notifier
+        self._wish = Phase.READY
+        self._wished = asyncio.Event()
+        self._servers: dict[socket.socket, asyncio.AbstractServer] = {}
+
+    async def run(self, drain: float, early: Iterable[int]) -> None:
+        """Serve until asked to leave, then drain for at most `drain` seconds.
+
+        `early` are signals that came before this was called. Raises StartError when the
+        application's lifespan startup fails.
+        """
+        loop = asyncio.get_running_loop()
+        for number in WISHES:
+            loop.add_signal_handler(number, self._ask, number)
+        for number in early:
+            self._ask(number)
+        await self._engine.start()
+        if self._wish is not Phase.DRAINING:
+            await self._serve()
+        await self._drain(drain)
+        _leave_anyway()
+        await self._engine.stop()
+
+    def _ask(self, number: int) -> None:
+        wish = WISHES[number]
+        if self._wish is Phase.DRAINING:
+            if wish is Phase.DRAINING:
+                os._exit(128 + number)
+            return
+        self._wish = wish
+        self._wished.set()
+
+    async def _serve(self) -> None:
+        await self._accept(self._sockets.private)
+        self._notifier.send("READY=1", f"STATUS={Phase.READY.value}")
+        phase = Phase.READY
+        while self._wish is not Phase.DRAINING:
+            if self._wish is not phase:
+                phase = self._wish
+                await self._share(phase is Phase.ACCEPTING)
+                self._notifier.send(f"STATUS={phase.value}")
+            else:
+                self._wished.clear()
+                await self._wished.wait()
+
+    async def _share(self, accept: bool) -> None:
+        shared = self._sockets.shared
+        if shared is None:
+            return
+        if accept:
+            await self._accept(shared)
+        else:
+            self._refuse(shared)
+
+    async def _drain(self, seconds: float) -> None:
+        for listener in list(self._servers):
+            self._refuse(listener)
+        self._engine.last_responses()
+        self._notifier.send("STOPPING=1", f"STATUS={Phase.DRAINING.value}")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._engine.empty()
+        except TimeoutError:
+            await self._engine.hang_up()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        self._servers[listener] = await self._engine.accept(listener)
+
+    def _refuse(self, listener: socket.socket) -> None:
+        self._servers.pop(listener).close()
+
+
+def _leave_anyway() -> None:
+    """End the process after `LEAVE` seconds: a thread that never returns must not hold it."""
+
+    def leave() -> None:
+        print(f"still busy {LEAVE:g} s after the drain: leaving anyway", file=sys.stderr)
+        os._exit(1)
+
+    timer = threading.Timer(LEAVE, leave)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,90 @@
+"""Nouns of every kind, for the tests of stores: with names of their own, or drawn by Hypothesis."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from codestore.domain.deployments import Deployment, Spec
+from codestore.domain.environments import Environment, Kind
+from codestore.domain.events import Event, EventKind
+from codestore.domain.manifest import Manifest, Override, Run, RunKind
+from codestore.domain.services import Key, KeyKind, Project, Service, User
+from codestore.domain.versions import Seal, Version
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+def number() -> int:
+    return next(_numbers)
+
+
+def user(**fields: str) -> User:
+    n = number()
+    return replace(User(f"usr-{n}", f"ann{n}", "acme", f"token{n}"), **fields)  # type: ignore[arg-type]
+
+
+def service(**fields: str) -> Service:
+    n = number()
+    return replace(Service(f"svc-{n}", f"blog{n}", "usr-1", "acme", NOW), **fields)  # type: ignore[arg-type]
+
+
+def project(**fields: str) -> Project:
+    n = number()
+    return replace(Project(f"prj-{n}", f"shop{n}", "", "usr-1", "acme", NOW), **fields)  # type: ignore[arg-type]
+
+
+def environment(**fields: str) -> Environment:
+    return replace(Environment(f"env-{number()}", "staging", Kind.STAGING), **fields)  # type: ignore[arg-type]
+
+
+def version(**fields: str) -> Version:
+    n = number()
+    seal = Seal(f"digest{n}", "content", Manifest("blog", Run(RunKind.ASGI, ("app:app",))))
+    held = Version(f"ver-{n}", f"svc-{n}", "1.0.0", None, "", seal, "usr-1", NOW)
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
+def deployment(**fields: str) -> Deployment:
+    n = number()
+    spec = Spec(1, 1, "1.0.0", "digest", "ann", NOW, "a push")
+    held = Deployment(
+        id=f"dep-{n}",
+        hash=f"{n:032x}",
+        service=f"svc-{n}",
+        environment=f"env-{n}",
+        kind=Kind.DEMO,
+        project=None,
+        database=f"d_{n}",
+        created_at=NOW,
+        spec=spec,
+    )
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
+def key(**fields: str) -> Key:
+    return replace(Key(f"key-{number()}", "svc-1", KeyKind.DEVELOPER, "sealed", NOW), **fields)  # type: ignore[arg-type]
+
+
+def event(deployment_: str, message: str = "", **fields: str) -> Event:
+    held = Event(deployment_, "svc-1", "env-1", None, 1, EventKind.ASKED, message, NOW)
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
+st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+st.register_type_strategy(
+    Manifest,
+    st.builds(
+        Manifest,
+        service=st.text(),
+        run=st.from_type(Run),
+        overrides=st.dictionaries(st.sampled_from(Kind), st.from_type(Override)),
+    ),
+)
+DRAWN = {
+    kind: st.from_type(kind)
+    for kind in (User, Service, Project, Environment, Version, Deployment, Key, Event)
+}
