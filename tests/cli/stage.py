@@ -79,7 +79,7 @@ class Stage:
             def do(self) -> None:
                 stage.serve(self)
 
-            do_GET = do_POST = do_DELETE = do
+            do_GET = do_POST = do_DELETE = do  # noqa: N815 - http.server's names
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True

@@ -119,3 +119,10 @@ def test_a_token_with_letters_that_no_token_has_is_wrong_usage(cs: Cs) -> None:
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:7080", "http://127.0.0.1:x"])
 def test_an_address_that_is_none_is_wrong_usage(cs: Cs, url: str) -> None:
     assert cs("whoami", "--url", url, "--token", "t").code == 2
+
+
+def test_problem_json_stays_json_whatever_the_detail_has(cs: Cs, stage: Stage) -> None:
+    odd = {"title": "T", "detail": "\x1b[31m\u200b\u202e", "code": "c", "status": 409}
+    stage.on("GET", "/api/status", Answer(json.dumps(odd).encode(), 409))
+    assert json.loads(cs("status", "-o", "json").err)["detail"] == odd["detail"]
+    assert "\x1b" not in cs("status").err

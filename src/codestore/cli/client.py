@@ -16,7 +16,8 @@ from codestore.cli.messages import Message, read_messages
 from codestore.cli.problems import CommandError, answered, unreachable, wrong_usage
 from codestore.wire import Inclusion, NewProject, Promotion, Roll
 
-_PATIENCE = 300.0  # seconds for an answer: a push is checked and sealed before it is accepted
+_READ = 30.0  # seconds for an answer to a question
+_CHANGE = 300.0  # seconds for one to a wish: a push is checked and sealed before it is accepted
 _SILENCE = 45.0  # seconds without a byte of a stream; it is kept alive every 15
 _PAGE = 500
 _BLOCK = 1 << 18
@@ -40,6 +41,7 @@ class Client:
 
     url: str
     token: str
+    patience: float = _READ
 
     def get(self, where: str, query: Query | None = None) -> Any:
         """Return the JSON of a resource."""
@@ -116,10 +118,11 @@ class Client:
         query: Query | None,
         body: bytes | IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-        patience: float = _PATIENCE,
+        patience: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request; lend the answer, which is a success."""
-        connection = _connection(self.url, patience)
+        usual = self.patience if method == "GET" else _CHANGE
+        connection = _connection(self.url, patience or usual)
         authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         target = urlsplit(self.url).path + where + _query(query or {})
         try:

@@ -58,7 +58,7 @@ class Output:
     def problem(self, problem: Problem) -> None:
         """Print an error: a letter for people, one line of problem JSON for scripts."""
         if self.form is Form.JSON:
-            self.note(json.dumps(asdict(problem), ensure_ascii=False))
+            self.note(json.dumps(asdict(problem)))
             return
         lines = [problem.title, problem.detail]
         named = (("where", problem.where), ("hint", problem.hint), ("code", problem.code))

@@ -14,7 +14,8 @@ from codestore.cli.view import Document
 
 _PAUSE = 0.02  # seconds between two looks
 _PATIENCE = 60.0  # seconds for a start
-_TAIL = 12  # lines of the log that are shown when it fails
+_LOOK = 2.0  # seconds for one look
+_TAIL = 12  # lines of the logs that are shown when it fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ class Launch:
         """Where a detached platform prints."""
         return self.data / "logs" / "up.log"
 
+    def last_lines(self) -> list[str]:
+        """Return what it printed last, and what the process behind the API did."""
+        files = [self.log, self.log.with_name("control.log")]
+        texts = [file.read_text(errors="replace") for file in files if file.exists()]
+        return "".join(texts).splitlines()[-_TAIL:]
+
 
 def platform_command(act: str, data: Path) -> list[str]:
     """Return the command that does something to the platform of a data folder."""
@@ -49,7 +56,7 @@ def running(data: Path) -> Document | None:
     if profile is None:
         return None
     try:
-        status: Document = Client(profile.url, profile.token).get("/api/status")
+        status: Document = Client(profile.url, profile.token, _LOOK).get("/api/status")
     except CommandError:  # not there yet, not there any more, or somebody else's
         return None
     return status if status["state"] == "ready" else None
@@ -85,11 +92,10 @@ def _start(launch: Launch) -> "subprocess.Popen[bytes]":
 
 
 def _not_started(launch: Launch, detail: str) -> CommandError:
-    lines = launch.log.read_text(errors="replace").splitlines()[-_TAIL:]
     return refused(
         "not_started",
         "The platform did not start",
-        "\n".join([detail, *lines]),
+        "\n".join([detail, *launch.last_lines()]),
         "cs up shows all that it prints.",
         str(launch.log),
     )

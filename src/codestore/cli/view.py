@@ -3,6 +3,7 @@
 A view is light; drawing loads Rich, which takes longer than most commands.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,9 +56,11 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s"
 
 
+def _steers(letter: str) -> bool:
+    """Whether a terminal takes a letter for an order (or for the end of one)."""
+    return unicodedata.category(letter).startswith("C") and letter not in "\t\n"
+
+
 def printable(line: str) -> str:
     """Return text with control characters told instead of sent: a log may come from anybody."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\t\n" else f"\\x{ord(letter):02x}"
-        for letter in line
-    )
+    return "".join(f"\\x{ord(letter):02x}" if _steers(letter) else letter for letter in line)

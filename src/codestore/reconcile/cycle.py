@@ -5,7 +5,7 @@ from datetime import datetime
 
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Kind
-from codestore.domain.events import EventKind, event_of
+from codestore.domain.events import event_of
 from codestore.domain.instances import InstanceState, View
 from codestore.domain.versions import Version
 from codestore.plan.desired import Wanted, desired
@@ -14,6 +14,7 @@ from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.outcomes import Failed, Outcome
 from codestore.plan.rollout import removal, rollout
 from codestore.ports import Records
+from codestore.reconcile.burying import bury
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
 from codestore.reconcile.subject import Subject, read_subject
@@ -66,13 +67,12 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
     now = doors.clock.now()
     after, news = fold(subject.deployment, plan, outcomes, now)
     broken = any(isinstance(outcome, Failed) for outcome in outcomes)
+    if plan.verdict is Verdict.REMOVED and not broken:
+        await bury(after, doors)
+        return Turn()
     async with doors.store.begin() as records:
         current = await records.get(Deployment, after.id)
         if current is None:
-            return Turn()
-        if plan.verdict is Verdict.REMOVED and not broken:
-            await records.emit(event_of(after, EventKind.REMOVED, "removed, with its data", now))
-            await records.remove(current)
             return Turn()
         asked_anew = current.spec != subject.deployment.spec
         if asked_anew:  # the new wish stands; what was learned of the world is kept

@@ -1,0 +1,40 @@
+"""The end of a deployment in the records, and of a service when its last one is gone."""
+
+from codestore.domain.deployments import Deployment
+from codestore.domain.environments import Environment
+from codestore.domain.events import EventKind, event_of
+from codestore.domain.services import Key, Service
+from codestore.domain.versions import Version
+from codestore.ports import Records
+from codestore.reconcile.doors import Doors
+
+
+async def bury(deployment: Deployment, doors: Doors) -> None:
+    """Forget a deployment that is gone, in one transaction with what goes with it.
+
+    All deployments of the service are locked first, in one order: two of them may be buried at
+    the same time, and one of both has to see that it was the last.
+    """
+    now = doors.clock.now()
+    async with doors.store.begin() as records:
+        found = await records.find(Deployment, service=deployment.service)
+        ids = sorted(held.id for held in found)
+        left = {id_ for id_ in ids if await records.get(Deployment, id_) is not None}
+        if deployment.id not in left:
+            return
+        await records.emit(event_of(deployment, EventKind.REMOVED, "removed, with its data", now))
+        await records.remove(deployment)
+        if left == {deployment.id}:
+            await _bury_service(records, deployment.service)
+
+
+async def _bury_service(records: Records, id_: str) -> None:
+    service = await records.get(Service, id_)
+    if service is None:
+        return
+    await records.remove(
+        *await records.find(Key, scope=id_),
+        *await records.find(Version, service=id_),
+        *await records.find(Environment, service=id_),
+        service,
+    )

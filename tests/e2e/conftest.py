@@ -1,0 +1,18 @@
+"""One real platform for all end-to-end tests of a session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.platform import Platform
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """A platform that runs; each test makes services of its own on it."""
+    made = Platform()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.close()
