@@ -8,8 +8,10 @@ again whenever it ends; ``down`` asks the keeper of a data folder to end everyth
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import DISCONNECTED, KeeperError
@@ -17,6 +19,7 @@ from codestore.settings import (
     choose,
     default_data,
     inherited_environment,
+    let_pass,
     run_folder,
 )
 
@@ -34,17 +37,23 @@ def main() -> int:
     given = parser.parse_args()
     data = (given.data or default_data()).absolute()
     if given.act == "up":
-        return _up(data, given.host, given.port)
+        _up(data, given.host, given.port)
     return asyncio.run(_down(data))
 
 
-def _up(data: Path, host: str | None, port: int | None) -> int:
+def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     """Prepare the folder and become the keeper."""
     shared = 0o711 if os.geteuid() == 0 else 0o700  # the ordinary user passes through
     data.mkdir(mode=shared, parents=True, exist_ok=True)
     for folder in ("logs", "logs/services", "work", "artifacts", "uploads"):
         (data / folder).mkdir(mode=0o700, exist_ok=True)
-    choose(data, host, port)
+    choice = choose(data, host, port)
+    if os.geteuid() == 0:
+        let_pass(data)
+    taken = _taken(choice.host, choice.port)
+    if taken:
+        place = f"{choice.host}:{choice.port}"
+        sys.exit(f"codestore: cannot listen on {place}: {taken}. Choose another: cs up --port N")
     run = run_folder(data)
     run.mkdir(mode=shared, exist_ok=True)
     keeper = [sys.executable, "-m", "codestore.keeper", "--run", str(run)]
@@ -52,6 +61,18 @@ def _up(data: Path, host: str | None, port: int | None) -> int:
     control = [sys.executable, "-m", "codestore.control", "--data", str(data)]
     os.chdir(data)
     os.execve(sys.executable, [*keeper, *control], inherited_environment())  # noqa: S606 - a list, no shell
+
+
+def _taken(host: str, port: int) -> str | None:
+    """Return why nobody could listen there now; said at once, it saves a minute of waiting."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            return str(error)
+    return None
 
 
 async def _down(data: Path) -> int:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import structlog
 
+from codestore.domain.faults import Fault, FaultKind
+from codestore.keeper.keeper import GIVEN_UP
+from codestore.keeper.saying import say
 from codestore.settings import read_settings
 from codestore.wiring import serve
 
@@ -32,8 +35,16 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    with socket.socket(fileno=API_DESCRIPTOR) as api:
-        asyncio.run(serve(read_settings(data), api))
+    settings = read_settings(data)
+    try:
+        with socket.socket(fileno=API_DESCRIPTOR) as api:
+            asyncio.run(serve(settings, api))
+    except Fault as fault:
+        if fault.letter.kind is FaultKind.UNAVAILABLE:  # may pass: the keeper starts us again
+            raise
+        letter = fault.letter
+        say(settings.run, status=f"cannot start. {letter.title}: {letter.detail} {letter.hint}")
+        sys.exit(GIVEN_UP)
 
 
 if __name__ == "__main__":

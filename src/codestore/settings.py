@@ -7,6 +7,7 @@ path is too long for them.
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -110,6 +111,21 @@ def run_folder(data: Path) -> Path:
         return near
     digest = hashlib.sha256(str(data).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir(), f"codestore-{os.geteuid()}-{digest}")
+
+
+def let_pass(data: Path) -> None:
+    """Let the ordinary user that PostgreSQL runs as (never root) reach a data folder of root's.
+
+    Only the right to pass through is given, and only on the folder itself and on those above it
+    in the temporary folder, where ``mktemp`` makes them private. Others stay as they are: the
+    start then names the one that is in the way.
+    """
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for folder in (data.resolve(), *data.resolve().parents):
+        ours = folder == data.resolve() or temporary in folder.parents
+        mode = folder.stat().st_mode
+        if ours and not mode & stat.S_IXOTH:
+            folder.chmod(stat.S_IMODE(mode) | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def choose(data: Path, host: str | None, port: int | None) -> Choice:

@@ -40,6 +40,7 @@ from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
 from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
+from codestore.keeper.saying import say
 from codestore.keeper.spec import ChildSpec
 from codestore.plan.explain import explain
 from codestore.reconcile.cycle import consider
@@ -73,7 +74,10 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         keeper_socket = settings.run / "keeper.sock"
         keeper = await stack.enter_async_context(await KeeperClient.connect(keeper_socket))
         vault = FileVault.open_file(settings.master_key)
-        envoy = asyncio.create_task(_start_envoy(settings, keeper))
+        gateway = EnvoyGateway(settings.run / "xds.sock", settings.run / "admin.sock", settings.url)
+        stack.push_async_callback(gateway.stop)
+        await gateway.start()
+        await _run_envoy(settings, keeper)
         servers = await _database_server(settings, keeper, vault)
         databases = PostgresDatabases(servers.admin)
         stack.push_async_callback(databases.close)
@@ -84,8 +88,6 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         host = Host(settings.work, settings.service_logs, settings.service_path)
         driver = await stack.enter_async_context(ProcessDriver(keeper, keeper_socket, host))
         logs = FileLogs(settings.service_logs, clock.now)
-        gateway = await envoy
-        stack.push_async_callback(gateway.stop)
         doors = Doors(
             store=store,
             driver=driver,
@@ -125,6 +127,7 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     server = uvicorn.Server(config)
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(Loop(doors).run()), group.create_task(bulletin.run())]
+        say(settings.run, status=f"ready at {settings.url}", ready=True)
         await server.serve(sockets=[api])
         for task in running:
             task.cancel()
@@ -160,8 +163,8 @@ async def _database_server(settings: Settings, keeper: KeeperClient, vault: File
     return Servers(state=embedded.url(STATE_DATABASE), admin=embedded.admin_url)
 
 
-async def _start_envoy(settings: Settings, keeper: KeeperClient) -> EnvoyGateway:
-    """Open the way to Envoy and have it run; one that runs already stays."""
+async def _run_envoy(settings: Settings, keeper: KeeperClient) -> None:
+    """Have Envoy run; one that runs already stays. It asks the gateway for its configuration."""
     envoy = EnvoySettings(
         port=settings.port,
         host=settings.host,
@@ -169,8 +172,6 @@ async def _start_envoy(settings: Settings, keeper: KeeperClient) -> EnvoyGateway
         xds_socket=settings.run / "xds.sock",
         admin_socket=settings.run / "admin.sock",
     )
-    gateway = EnvoyGateway(envoy.xds_socket, envoy.admin_socket, settings.url)
-    await gateway.start()
     file = settings.data / "envoy.json"
     write_bootstrap(envoy, file)
     await keeper.spawn(
@@ -184,7 +185,6 @@ async def _start_envoy(settings: Settings, keeper: KeeperClient) -> EnvoyGateway
             order=ENVOY_ORDER,
         )
     )
-    return gateway
 
 
 async def _welcome(doors: Doors, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 
 from codestore.keeper import processes
 from codestore.keeper.protocol import Exited, Notify
@@ -135,3 +136,14 @@ async def test_a_control_process_that_cannot_be_started_is_told(empty_house: Hou
     assert refused.returncode == 1
     assert b"/no/such/control: No such file or directory [exec]" in refused.stderr
     assert not (empty_house.run / "keeper.sock").exists()
+
+
+async def test_a_control_process_that_gives_up_ends_everything(empty_house: House) -> None:
+    """It says why on the keeper's own output, for whoever started it."""
+    code = "from codestore.keeper.saying import say; from pathlib import Path; import sys; "
+    code += f"say(Path({str(empty_house.run)!r}), status='cannot start: no disk'); sys.exit(78)"
+    ended = await asyncio.create_subprocess_exec(
+        *empty_house.command(sys.executable, "-c", code), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(ended.communicate(), 20)
+    assert (output.decode(), ended.returncode) == ("codestore: cannot start: no disk\n", 1)

@@ -39,10 +39,12 @@ class Launch:
         return self.data / "logs" / "up.log"
 
     def last_lines(self) -> list[str]:
-        """Return what it printed last, and what the process behind the API did."""
-        files = [self.log, self.log.with_name("control.log")]
-        texts = [file.read_text(errors="replace") for file in files if file.exists()]
-        return "".join(texts).splitlines()[-_TAIL:]
+        """Return what it printed last, or else what the process behind the API did."""
+        for file in (self.log, self.log.with_name("control.log")):
+            lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+            if lines:
+                return lines[-_TAIL:]
+        return []
 
 
 def platform_command(act: str, data: Path) -> list[str]:

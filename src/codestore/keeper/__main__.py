@@ -51,11 +51,16 @@ def main() -> int:
             restart=True,
             order=CONTROL_ORDER,
         )
-        keep(RunDir(given.run.absolute()), given.logs.absolute(), control)
+        wanted = keep(RunDir(given.run.absolute()), given.logs.absolute(), control, _tell)
     except (KeeperError, OSError) as failure:
         sys.stderr.write(f"codestore.keeper: {failure}\n")
         return 1
-    return 0
+    return 0 if wanted else 1
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"codestore: {line}\n")
+    sys.stdout.flush()
 
 
 def _allow_many_sockets() -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -17,10 +17,13 @@ from codestore.keeper.listeners import Listeners, bind
 from codestore.keeper.protocol import (
     ChildRequest,
     Close,
+    Event,
+    Exited,
     Forget,
     List,
     Listen,
     Listing,
+    Notify,
     Relabel,
     Request,
     Shutdown,
@@ -40,6 +43,9 @@ from codestore.keeper.spec import ChildSpec
 
 _log = logging.getLogger(__name__)
 
+GIVEN_UP: Final = 78
+"""Exit code of a control process that cannot start as things are (``EX_CONFIG`` of sysexits)."""
+
 CONTROL_BACKLOG: Final = 4096
 """Connections that may wait while the control process is being restarted."""
 
@@ -47,8 +53,11 @@ GRACE: Final = 10.0
 """Seconds that each order of children gets when the keeper itself is told to end by a signal."""
 
 
-def keep(run: RunDir, logs: Path, control: ChildSpec) -> None:
+def keep(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None]) -> bool:
     """Be the keeper of ``run`` until told to end, with ``control`` as the first child.
+
+    What ``control`` says of itself by sd_notify goes to ``tell``. When it ends with ``GIVEN_UP``,
+    starting it again cannot help: everything ends, and false is returned.
 
     The sockets that ``control`` is given are held before it starts, and outlive it.
 
@@ -63,20 +72,23 @@ def keep(run: RunDir, logs: Path, control: ChildSpec) -> None:
             _log.warning("ended %d processes that a killed keeper left behind", swept)
         run.remove_stale()
         processes.adopt_orphans()
-        asyncio.run(_main(run, logs, control))
+        return asyncio.run(_main(run, logs, control, tell))
     finally:
         os.close(held)
 
 
-async def _main(run: RunDir, logs: Path, control: ChildSpec) -> None:
-    await Keeper(run, logs).serve(control)
+async def _main(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None]) -> bool:
+    return await Keeper(run, logs, tell).serve(control)
 
 
 class Keeper:
     """One keeper on its event loop."""
 
-    def __init__(self, run: RunDir, logs: Path) -> None:
+    def __init__(self, run: RunDir, logs: Path, tell: Callable[[str], None]) -> None:
         self._run = run
+        self._tell = tell
+        self._first = ""
+        self._given_up = False
         self._subscribers = Subscribers()
         self._listeners = Listeners(run.sockets, self._subscribers.publish)
         self._reaper = Reaper()
@@ -86,7 +98,7 @@ class Keeper:
             listeners=self._listeners,
             reaper=self._reaper,
             journal=self._journal,
-            publish=self._subscribers.publish,
+            publish=self._publish,
             notify=self._notify.path,
             logs=logs,
         )
@@ -94,8 +106,8 @@ class Keeper:
         self._server = Server(self._handle, self._subscribers)
         self._told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
-    async def serve(self, control: ChildSpec) -> None:
-        """Serve until told to end; then end everything.
+    async def serve(self, control: ChildSpec) -> bool:
+        """Serve until told to end; then end everything. Return whether that was wanted.
 
         Raises ``KeeperError(exec)`` when the control process cannot be started.
         """
@@ -104,6 +116,7 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._shutdown, GRACE)
         grace = 0.0
+        self._first = control.name
         try:
             await self._server.start(bind(self._run.socket, socket.SOCK_STREAM, 0o600))
             for _, listener in control.sockets:
@@ -112,6 +125,16 @@ class Keeper:
             grace = await self._told
         finally:
             await self._end(grace)
+        return not self._given_up
+
+    def _publish(self, event: Event) -> None:
+        self._subscribers.publish(event)
+        match event:
+            case Notify(name, _, status) if name == self._first and status:
+                self._tell(status)
+            case Exited(name, _, code) if name == self._first and code == GIVEN_UP:
+                self._given_up = True
+                self._shutdown(0)
 
     async def _end(self, grace: float) -> None:
         await self._children.stop_all(grace)
