@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.platform import Platform
+from tests.support.postgres import own_server
+
+__all__ = ["own_server"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,180 @@
+"""Requests a second and latency through the platform's port, against straight at the instance.
+
+The FastAPI example in a project's development, where the key is checked. Straight is the shared
+Unix socket of the deployment, which every instance of it accepts from. Who goes first alternates.
+
+    python -m bench.throughput [--rounds N]
+
+Needs h2load (apt-get install nghttp2-client): it speaks HTTP/1.1 over both kinds of socket, and
+takes little of the processor that it shares with what it measures.
+"""
+
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psutil
+
+from bench.common import Figure, Line, ratios, rounds, running, table, tell
+from tests.support.platform import KEY, Platform
+
+ROUNDS = 5
+CONNECTIONS = 32
+SECONDS, WARM_UP = 5, 1  # of each load
+ONE_BY_ONE = 500  # requests over one connection
+CALM, CALM_SECONDS = 50, 4  # requests a second over one connection
+TOOL = "h2load"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A way to the service: the options of the tool, and the address to ask."""
+
+    options: tuple[str, ...]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load came to; ``busy`` are microseconds of processor per request."""
+
+    per_second: float
+    busy: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The two ways, and the processes whose work is counted."""
+
+    through: Target
+    straight: Target
+    processes: dict[str, psutil.Process]
+    log: str
+
+    def pairs(self, count: int, measure: Callable[[Target], T]) -> tuple[list[T], list[T]]:
+        """Measure both ways as often as asked, by turns."""
+        found: dict[str, list[T]] = {self.through.address: [], self.straight.address: []}
+        for number in range(count):
+            order = (self.through, self.straight)
+            for target in order if number % 2 else reversed(order):
+                found[target.address].append(measure(target))
+        return found[self.through.address], found[self.straight.address]
+
+    def load(self, target: Target, path: str) -> Loaded:
+        """Ask as fast as it goes."""
+        before = {name: spent(process) for name, process in self.processes.items()}
+        amount = (f"-c{CONNECTIONS}", f"-D{SECONDS}", f"--warm-up-time={WARM_UP}")
+        said = run(target, path, *amount)
+        per_second = total(r"finished in .*?, ([\d.]+) req/s", said)
+        # The tool tells nothing of the warm-up, in which the processes work too.
+        requests = per_second * (SECONDS + WARM_UP)
+        after = {name: spent(process) for name, process in self.processes.items()}
+        busy = {name: (after[name] - before[name]) / requests * 1e6 for name in before}
+        return Loaded(per_second, busy)
+
+    def latency(self, target: Target, path: str, *amount: str) -> float:
+        """Return the median of one connection, in milliseconds."""
+        run(target, path, "-c1", *amount, f"--log-file={self.log}")
+        with open(self.log) as lines:
+            return statistics.median(int(line.split("\t")[2]) for line in lines) / 1000
+
+
+def run(target: Target, path: str, *amount: str) -> str:
+    """Run the tool; every answer must be a 200."""
+    command = [TOOL, "--h1", *amount, *target.options, target.address + path]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+    )
+    good = total(r"(\d+) 2xx", done.stdout)
+    bad = sum(total(rf"(\d+) {kind}", done.stdout) for kind in ("3xx", "4xx", "5xx", "failed"))
+    if not good or bad:
+        sys.exit(f"{' '.join(command)}: not all was answered well\n{done.stdout}")
+    return done.stdout
+
+
+def total(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return float(found[1])
+
+
+def spent(process: psutil.Process) -> float:
+    """Return the seconds of processor that a process has had."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def prepare(platform: Platform) -> Bench:
+    platform.cs("service:create", "orders", "--dir", str(platform.copy("orders")))
+    platform.cs("project:create", "bench")
+    included = platform.cs("project:service:add", "bench", "orders")
+    place = included["environments"]["development"]
+    with closing(Line(place["url"], place["key"])) as line:
+        for number in range(5):
+            product = {"product": "a thing", "quantity": number + 1, "price": "9.50"}
+            status, body = line.ask("/orders", {"customer": "somebody", "lines": [product]})
+            assert status == 201, body
+    running_now = platform.status()["processes"]
+    instance = next(
+        process
+        for process in psutil.Process(running_now["keeper"]).children()
+        if place["id"] in process.environ().get("HOME", "")
+    )
+    socket = platform.data / "run" / "s" / place["id"]
+    return Bench(
+        Target(("-H", f"{KEY}: {place['key']}"), place["url"]),
+        Target((f"--base-uri=unix:{socket}",), "http://instance"),
+        {"instance": instance, "envoy": psutil.Process(running_now["envoy"])},
+        str(platform.home / "requests.log"),
+    )
+
+
+def tell_work(path: str, through: list[Loaded], straight: list[Loaded]) -> None:
+    """Print who had how much of the processor: what is at its limit has 1,000,000 / rate."""
+    rows = [(f"\n{path}: medians", "requests/s", "µs instance", "µs envoy")]
+    for name, found in (("  through", through), ("  straight", straight)):
+        rate = statistics.median(each.per_second for each in found)
+        shares = (
+            statistics.median(each.busy[who] for each in found) for who in ("instance", "envoy")
+        )
+        rows.append((name, f"{rate:.0f}", *(f"{share:.0f}" for share in shares)))
+    table(rows)
+
+
+def main() -> None:
+    count = rounds(__doc__, ROUNDS)
+    if shutil.which(TOOL) is None:
+        sys.exit(f"{TOOL} is not there: apt-get install nghttp2-client")
+    figures, work = [], []
+    with running() as platform:
+        bench = prepare(platform)
+        for path, target in (("/health", 0.8), ("/orders", None)):
+            through, straight = bench.pairs(count, lambda way, path=path: bench.load(way, path))
+            rates = [[each.per_second for each in found] for found in (through, straight)]
+            what = f"{path}: requests/s, through / straight"
+            figures.append(Figure(what, ratios(*rates), "×", target, at_least=True))
+            work.append((path, through, straight))
+            print(f"{path}: loaded {count} times each way", flush=True)
+        calm = (f"--rps={CALM}", f"-D{CALM_SECONDS}")
+        for what, amount in (("one by one", (f"-n{ONE_BY_ONE}",)), (f"{CALM} a second", calm)):
+            slow, quick = bench.pairs(
+                count, lambda way, amount=amount: bench.latency(way, "/health", *amount)
+            )
+            added = [a - b for a, b in zip(slow, quick, strict=True)]
+            figures.append(Figure(f"/health, {what}: added p50", added, "ms", 1.0))
+            figures.append(Figure("  straight: p50", quick, "ms"))
+    print()
+    tell(figures)
+    for each in work:
+        tell_work(*each)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""A service that listens on $PORT: `port.py graceful|abrupt [FIFO]`, when the FIFO lets it."""
+
+import os
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if self.path == "/broken" else 200)
+        self.end_headers()
+        self.wfile.write(str(os.getpid()).encode())
+
+    def log_message(self, *arguments):
+        pass
+
+
+how, *fifo = sys.argv[1:]
+if fifo:
+    word = Path(fifo[0]).read_text()
+    if word == "crash":
+        sys.exit(3)
+server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+if how == "graceful":
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever()

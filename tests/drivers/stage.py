@@ -1,0 +1,128 @@
+"""What a test of the process driver stands on: a keeper, a driver, and services to run."""
+
+import asyncio
+import itertools
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from codestore.domain.instances import Artifact, InstanceState, View, Workload
+from codestore.domain.manifest import Run, RunKind
+from codestore.domain.secret import Secret
+from codestore.drivers.process.driver import ProcessDriver
+from codestore.drivers.process.launching import Host
+from codestore.drivers.process.logs import FileLogs
+from codestore.drivers.process.tasks import ProcessTasks
+from codestore.keeper.client import KeeperClient
+from tests.keeper.house import PATH, House
+
+SERVICES = Path(__file__).parent / "services"
+PATIENCE = 15.0
+_NUMBERS = itertools.count()
+
+
+def deployment() -> str:
+    """A deployment nobody has used before."""
+    return f"d{next(_NUMBERS)}"
+
+
+def workload(
+    id_: str,
+    *command: str,
+    runtime: str | None = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    drain: float = 5.0,
+) -> Workload:
+    """A workload: a command, or without one the service in ``app.py``."""
+    run = Run(RunKind.COMMAND, command) if command else Run(RunKind.ASGI, ("app:app",))
+    secrets = {name: Secret(value) for name, value in (environment or {}).items()}
+    return Workload(id_, 1, Artifact("digest", str(SERVICES), runtime), run, secrets, drain)
+
+
+def python(id_: str, code: str) -> Workload:
+    """A workload that runs Python code, as a task."""
+    return workload(id_, sys.executable, "-I", "-S", "-c", code)
+
+
+@dataclass
+class Stage:
+    """The driver under test; ``restarted`` is another one, as after a restart of ours."""
+
+    house: House
+    client: KeeperClient
+    driver: ProcessDriver
+    host: Host
+    logs: FileLogs
+    tasks: ProcessTasks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tasks = ProcessTasks(self.driver.children, self.host, self.logs.tail_of)
+
+    @asynccontextmanager
+    async def restarted(self) -> AsyncIterator["Stage"]:
+        async with opened(self.house) as other:
+            yield other
+
+    async def until(self, id_: str, holds: Callable[[View], bool]) -> View:
+        """The first view of which this holds."""
+        async with asyncio.timeout(PATIENCE):
+            view = await self.driver.observe(id_)
+            if holds(view):
+                return view
+            async for _ in self.driver.changes():
+                view = await self.driver.observe(id_)
+                if holds(view):
+                    return view
+        raise AssertionError("changes ended")
+
+    async def reach(self, id_: str, state: InstanceState) -> View:
+        """The first view in which all instances are in this state."""
+        return await self.until(id_, lambda view: states(view) == {state})
+
+    async def serving(self, wanted: Workload) -> View:
+        """Start an instance and bring it to its users."""
+        name = f"{wanted.deployment}.{wanted.revision}.0"
+        await self.driver.start(wanted, 0)
+        await self.reach(wanted.deployment, InstanceState.READY)
+        await self.driver.admit(wanted.deployment, name)
+        return await self.reach(wanted.deployment, InstanceState.SERVING)
+
+    async def said(self, id_: str, text: str) -> None:
+        """Return when a deployment has printed this."""
+        async with asyncio.timeout(PATIENCE):
+            async for line in self.logs.follow(id_, 100):
+                if line.text == text:
+                    return
+
+    def folders(self, id_: str) -> list[Path]:
+        return [path for path in (self.host.work / id_, self.host.logs / id_) if path.exists()]
+
+
+@asynccontextmanager
+async def opened(house: House) -> AsyncIterator[Stage]:
+    """A driver over the keeper of a house."""
+    host = Host(house.root / "work", house.logs, PATH)
+    client = await house.connect()
+    async with ProcessDriver(client, house.run / "keeper.sock", host) as driver:
+        yield Stage(house, client, driver, host, FileLogs(house.logs, lambda: datetime.now(UTC)))
+    shutil.rmtree(host.work, ignore_errors=True)
+
+
+def states(view: View) -> set[InstanceState]:
+    return {instance.state for instance in view.instances}
+
+
+@asynccontextmanager
+async def caller(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client for an endpoint."""
+    uds = address.removeprefix("unix:") if address.startswith("unix:") else None
+    base = "http://service" if uds else address.replace("tcp:", "http:")
+    transport = httpx.AsyncHTTPTransport(uds=uds)
+    async with httpx.AsyncClient(transport=transport, base_url=base, timeout=PATIENCE) as found:
+        yield found
