@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -56,7 +57,7 @@ class Bench:
     through: Target
     straight: Target
     processes: dict[str, psutil.Process]
-    log: str
+    log: Path
 
     def pairs(self, count: int, measure: Callable[[Target], T]) -> tuple[list[T], list[T]]:
         """Measure both ways as often as asked, by turns."""
@@ -81,9 +82,10 @@ class Bench:
 
     def latency(self, target: Target, path: str, *amount: str) -> float:
         """Return the median of one connection, in milliseconds."""
+        self.log.unlink(missing_ok=True)  # the tool would add to it
         run(target, path, "-c1", *amount, f"--log-file={self.log}")
-        with open(self.log) as lines:
-            return statistics.median(int(line.split("\t")[2]) for line in lines) / 1000
+        took = [int(line.split("\t")[2]) for line in self.log.read_text().splitlines()]
+        return statistics.median(took) / 1000
 
 
 def run(target: Target, path: str, *amount: str) -> str:
@@ -132,7 +134,7 @@ def prepare(platform: Platform) -> Bench:
         Target(("-H", f"{KEY}: {place['key']}"), place["url"]),
         Target((f"--base-uri=unix:{socket}",), "http://instance"),
         {"instance": instance, "envoy": psutil.Process(running_now["envoy"])},
-        str(platform.home / "requests.log"),
+        platform.home / "requests.log",
     )
 
 

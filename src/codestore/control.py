@@ -16,7 +16,7 @@ from codestore.domain.faults import Fault, FaultKind
 from codestore.keeper.keeper import GIVEN_UP
 from codestore.keeper.saying import say
 from codestore.settings import read_settings
-from codestore.wiring import serve
+from codestore.wiring.serving import serve
 
 API_DESCRIPTOR = 3  # the first that is handed over, as in systemd's socket activation
 

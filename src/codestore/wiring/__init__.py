@@ -1,0 +1,1 @@
+"""The fuse box: the only room that names concrete things and puts them together."""

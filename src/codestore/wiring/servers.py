@@ -1,0 +1,79 @@
+"""PostgreSQL and Envoy as children of the keeper: they outlive the control process."""
+
+from dataclasses import dataclass
+
+from codestore.databases.embedded import EmbeddedServer, ordinary_user
+from codestore.databases.postgres import PostgresDatabases
+from codestore.domain.secret import Secret
+from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
+from codestore.keeper.client import KeeperClient
+from codestore.keeper.spec import ChildSpec
+from codestore.settings import Settings
+from codestore.vault import FileVault
+
+ENVOY, POSTGRES = "envoy", "postgres"
+STATE_DATABASE = "codestore"
+ENVOY_ORDER, POSTGRES_ORDER = 2, 3  # they end after the control process
+POSTGRES_PATIENCE = 60.0  # seconds: a server that was killed recovers first
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the database server is reached: for the platform's state, and to make databases."""
+
+    state: Secret
+    admin: Secret
+
+
+async def database_server(settings: Settings, keeper: KeeperClient, vault: FileVault) -> Servers:
+    """Return the server that was named, or start the embedded one."""
+    if settings.database_url is not None:
+        url = Secret(settings.database_url)
+        return Servers(state=url, admin=url)
+    user = ordinary_user()
+    embedded = EmbeddedServer(
+        settings.postgres, settings.run / "pg", user, vault.derive("postgres")
+    )
+    await embedded.prepare()
+    await keeper.spawn(
+        ChildSpec(
+            name=POSTGRES,
+            argv=tuple(embedded.command()),
+            env=embedded.environment(),
+            cwd=str(settings.postgres),
+            log=str(settings.logs / "postgres.log"),
+            user=user,
+            restart=True,
+            stop_signal="SIGINT",
+            order=POSTGRES_ORDER,
+        )
+    )
+    await embedded.ready(POSTGRES_PATIENCE)
+    databases = PostgresDatabases(embedded.admin_url)
+    await databases.ensure(STATE_DATABASE)
+    await databases.close()
+    return Servers(state=embedded.url(STATE_DATABASE), admin=embedded.admin_url)
+
+
+async def run_envoy(settings: Settings, keeper: KeeperClient) -> None:
+    """Have Envoy run; one that runs already stays. It asks the gateway for its configuration."""
+    envoy = EnvoySettings(
+        port=settings.port,
+        host=settings.host,
+        control_socket=settings.run / "s" / "api",
+        xds_socket=settings.run / "xds.sock",
+        admin_socket=settings.run / "admin.sock",
+    )
+    file = settings.data / "envoy.json"
+    write_bootstrap(envoy, file)
+    await keeper.spawn(
+        ChildSpec(
+            name=ENVOY,
+            argv=tuple(envoy_command(envoy, file)),
+            env={},
+            cwd=str(settings.data),
+            log=str(settings.logs / "envoy.log"),
+            restart=True,
+            order=ENVOY_ORDER,
+        )
+    )

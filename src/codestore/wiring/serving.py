@@ -1,0 +1,105 @@
+"""The life of the control process.
+
+Everything is opened in order, runs side by side, and is let go of in reverse. What must outlive it
+(PostgreSQL, Envoy, instances, sockets) belongs to the keeper.
+"""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+
+import structlog
+import uvicorn
+
+from codestore.actions.office import Office
+from codestore.actions.queries import Seen
+from codestore.actions.waiting import Bulletin
+from codestore.api.app import create_app
+from codestore.api.desk import Desk
+from codestore.artifacts.builder import UvBuilder
+from codestore.clock import SystemClock
+from codestore.databases.postgres import PostgresDatabases
+from codestore.drivers.process.driver import ProcessDriver
+from codestore.drivers.process.launching import Host
+from codestore.drivers.process.logs import FileLogs
+from codestore.drivers.process.tasks import ProcessTasks
+from codestore.gateway.envoy import EnvoyGateway
+from codestore.keeper.client import KeeperClient
+from codestore.keeper.saying import say
+from codestore.reconcile.doors import Doors
+from codestore.reconcile.loop import Loop
+from codestore.reconcile.restoring import restored_routes
+from codestore.settings import Settings
+from codestore.store.postgres import PostgresStore
+from codestore.vault import FileVault
+from codestore.wire import PlanView, StatusView
+from codestore.wiring.servers import database_server, run_envoy
+from codestore.wiring.telling import next_plan, platform_status
+from codestore.wiring.welcoming import welcome
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings, api: socket.socket) -> None:
+    """Be the control process until told to end."""
+    async with AsyncExitStack() as stack:
+        keeper_socket = settings.run / "keeper.sock"
+        keeper = await stack.enter_async_context(await KeeperClient.connect(keeper_socket))
+        vault = FileVault.open_file(settings.master_key)
+        gateway = EnvoyGateway(settings.run / "xds.sock", settings.run / "admin.sock", settings.url)
+        stack.push_async_callback(gateway.stop)
+        await gateway.start()
+        await run_envoy(settings, keeper)
+        servers = await database_server(settings, keeper, vault)
+        databases = PostgresDatabases(servers.admin)
+        stack.push_async_callback(databases.close)
+        await databases.harden()
+        store = await PostgresStore.open(servers.state)
+        stack.push_async_callback(store.close)
+        clock = SystemClock()
+        host = Host(settings.work, settings.service_logs, settings.service_path)
+        driver = await stack.enter_async_context(ProcessDriver(keeper, keeper_socket, host))
+        logs = FileLogs(settings.service_logs, clock.now)
+        doors = Doors(
+            store=store,
+            driver=driver,
+            tasks=ProcessTasks(driver.children, host, logs.tail_of),
+            logs=logs,
+            databases=databases,
+            builder=UvBuilder(settings.artifacts, settings.build_environment),
+            gateway=gateway,
+            vault=vault,
+            clock=clock,
+        )
+        await welcome(doors, settings)
+        await store.lead()
+        await gateway.restore(await restored_routes(doors))
+        await _run(doors, settings, keeper, api)
+
+
+async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: socket.socket) -> None:
+    """Run API, loop and bulletin side by side until the API is told to end."""
+    office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs)
+    bulletin = Bulletin(doors.store)
+
+    async def status() -> StatusView:
+        return await platform_status(doors, settings, keeper)
+
+    async def plan_of(seen: Seen) -> PlanView:
+        return await next_plan(doors, seen)
+
+    desk = Desk(office, bulletin, doors.gateway.url, plan_of, status, str(settings.uploads))
+    config = uvicorn.Config(
+        create_app(desk),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    server = uvicorn.Server(config)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(Loop(doors).run()), group.create_task(bulletin.run())]
+        say(settings.run, status=f"ready at {settings.url}", ready=True)
+        await server.serve(sockets=[api])
+        for task in running:
+            task.cancel()

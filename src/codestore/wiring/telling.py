@@ -1,0 +1,55 @@
+"""Answers that only the composition root can give: how the platform is, and what comes next."""
+
+import os
+from collections import Counter
+
+from codestore import __version__
+from codestore.actions.queries import Seen
+from codestore.domain.deployments import Deployment
+from codestore.domain.faults import not_found
+from codestore.keeper.client import KeeperClient
+from codestore.plan.explain import explain
+from codestore.reconcile.cycle import consider
+from codestore.reconcile.doors import Doors
+from codestore.reconcile.subject import read_subject
+from codestore.settings import Settings
+from codestore.wire import PlanStep, PlanView, Processes, StatusView
+from codestore.wiring.servers import ENVOY, POSTGRES
+
+
+async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient) -> StatusView:
+    """Tell how the platform is: ``ready`` when everything that it needs runs."""
+    children = {held.name: held for held in (await keeper.list()).children if held.running}
+    async with doors.store.begin() as records:
+        states = Counter(held.state.value for held in await records.find(Deployment))
+    embedded = settings.database_url is None
+    needed = {ENVOY, POSTGRES} if embedded else {ENVOY}
+    pids = {name: held.pid for name, held in children.items()}
+    return StatusView(
+        version=__version__,
+        url=settings.url,
+        data=str(settings.data),
+        state="ready" if needed <= set(children) else "degraded",
+        processes=Processes(os.getppid(), os.getpid(), pids.get(ENVOY), pids.get(POSTGRES)),
+        deployments=dict(states),
+    )
+
+
+async def next_plan(doors: Doors, seen: Seen) -> PlanView:
+    """Tell what the next turn of a deployment would do; changes nothing."""
+    async with doors.store.begin() as records:
+        subject = await read_subject(records, doors.vault, seen.deployment.id)
+    if subject is None:
+        raise not_found("deployment", seen.deployment.id)
+    plan, _ = await consider(subject, doors)
+    told = explain(plan)
+    return PlanView(
+        deployment=seen.deployment.id,
+        environment=seen.environment.name,
+        service=seen.service.name,
+        verdict=told["verdict"],
+        serving=told["serving"],
+        wanted=told["wanted"],
+        next_look=told["next_look"],
+        steps=[PlanStep(**step) for step in told["steps"]],
+    )
