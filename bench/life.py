@@ -48,7 +48,7 @@ QUIET = 0.4  # seconds without news after which nothing is going on any more
 GREETING = "Hello, World!"
 RESOLVER = "src/resolvers/queries/helloWorld.py"
 BEFORE, WAITING = "until it is accepted: upload, check, seal, write", "until the first step"
-COMING, BETWEEN = "from start to the next step: it loads", "between the other steps"
+COMING, BETWEEN = "before prove: the instance loads", "between the other steps"
 AFTER = "after the last step, until it answers"
 LAST = (COMING, BETWEEN, AFTER)
 
@@ -219,8 +219,8 @@ def split(
     for name, start, done in steps:
         found[name] = found.get(name, 0.0) + done - start
     found |= {COMING: 0.0, BETWEEN: 0.0}
-    for (before, _, done), (_, start, _) in pairwise(steps):
-        found[COMING if before == "start" else BETWEEN] += start - done
+    for (_, _, done), (name, start, _) in pairwise(steps):
+        found[COMING if name == "prove" else BETWEEN] += start - done
     found[AFTER] = answered - steps[-1][2]
     return found
 

@@ -8,6 +8,7 @@ again whenever it ends; ``down`` asks the keeper of a data folder to end everyth
 import argparse
 import asyncio
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     """Prepare the folder and become the keeper."""
     shared = 0o711 if os.geteuid() == 0 else 0o700  # the ordinary user passes through
     data.mkdir(mode=shared, parents=True, exist_ok=True)
+    shutil.rmtree(data / "uploads", ignore_errors=True)  # of requests that a crash cut short
     for folder in ("logs", "logs/services", "work", "artifacts", "uploads"):
         (data / folder).mkdir(mode=0o700, exist_ok=True)
     choice = choose(data, host, port)

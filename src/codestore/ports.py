@@ -124,6 +124,9 @@ class Logs(Protocol):
     async def note(self, deployment: str, text: str) -> None:
         """Add a line of the platform's own, so that both stories are read in one place."""
 
+    async def prune(self, before: datetime) -> None:
+        """Delete what was last written to before a time."""
+
 
 class Databases(Protocol):
     """A PostgreSQL server: one database and one role, of the same name, per deployment."""

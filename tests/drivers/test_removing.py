@@ -2,6 +2,7 @@
 
 import sys
 
+import httpx
 import pytest
 
 from codestore.domain.faults import Fault
@@ -18,7 +19,7 @@ async def test_nothing_is_left_of_a_removed_deployment(stage: Stage) -> None:
     assert len(stage.folders(id_)) == 2
     await stage.driver.remove(id_)
     await expect_nothing(stage, id_)
-    with pytest.raises(Exception, match="connection"):
+    with pytest.raises(httpx.ConnectError):
         async with caller(view.endpoints[0].address) as client:
             await client.get("/")
     await stage.driver.remove(id_)  # again: nothing

@@ -18,7 +18,7 @@ from psycopg import errors
 from codestore.databases.address import DEFAULT_PORT, Address
 from codestore.databases.binaries import runnable
 from codestore.databases.folders import Account, make_folder, require_reachable
-from codestore.databases.initdb import ADMIN, ENVIRONMENT, Maker, clear_stale_pid
+from codestore.databases.initdb import ADMIN, ENVIRONMENT, Maker, clear_stale_locks
 from codestore.domain.faults import failed, invalid, unavailable
 from codestore.domain.secret import Secret
 
@@ -136,7 +136,7 @@ class EmbeddedServer:
         maker = Maker(self._binaries(), self.user)
         if self.data.exists() and any(self.data.iterdir()):
             maker.check(self.data)
-            clear_stale_pid(self.data)
+            clear_stale_locks(self.data, socket)
         else:
             maker.make(self.data, self.password)
 

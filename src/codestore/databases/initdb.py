@@ -1,8 +1,10 @@
 """Makes the folder of the embedded server, once, and looks after it before a start."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,13 +36,16 @@ class Maker:
         looks like a database. Raises a FAILED fault with what initdb said.
         """
         fresh = data.with_name(f"{data.name}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        make_folder(fresh, self.user, 0o700)
-        self._initdb(fresh, password)
-        if data.exists():
-            data.rmdir()
-        fresh.rename(data)
-        _sync(data.parent)
+        with _alone(data.parent) as lock:
+            if data.exists() and any(data.iterdir()):
+                return  # somebody else was just making it
+            shutil.rmtree(fresh, ignore_errors=True)
+            make_folder(fresh, self.user, 0o700)
+            self._initdb(fresh, password, lock)
+            if data.exists():
+                data.rmdir()
+            fresh.rename(data)
+        threading.Thread(target=_sync, args=(data,), name="sync database", daemon=True).start()
 
     def check(self, data: Path) -> None:
         """Raise a FAILED fault unless these binaries can serve an existing folder."""
@@ -66,7 +71,7 @@ class Maker:
                 f"Install a codestore with PostgreSQL {theirs}, or move the data with pg_dump.",
             )
 
-    def _initdb(self, folder: Path, password: Secret) -> None:
+    def _initdb(self, folder: Path, password: Secret, lock: int) -> None:
         command = (
             str(self.binaries / "initdb"),
             f"--pgdata={folder}",
@@ -79,6 +84,7 @@ class Maker:
             "--auth=scram-sha-256",
             "--pwfile=/dev/stdin",
             "--no-instructions",
+            "--no-sync",  # see _sync
             # Given, so that they are not searched for by starting servers: a third of the time.
             "--set=max_connections=100",
             "--set=shared_buffers=64MB",
@@ -93,6 +99,7 @@ class Maker:
                 timeout=_TIMEOUT,
                 env=ENVIRONMENT,
                 cwd="/",
+                pass_fds=(lock,),
                 user=uid,
                 group=gid,
                 extra_groups=None if uid is None else (),
@@ -108,18 +115,18 @@ class Maker:
         return told.stdout.split()[-1].partition(".")[0]
 
 
-def clear_stale_pid(data: Path) -> None:
-    """Remove ``postmaster.pid`` when the process it names is a stranger with a used-up number.
+def clear_stale_locks(data: Path, socket: Path) -> None:
+    """Remove the server's lock files when the process they name is a stranger with a used number.
 
     PostgreSQL itself tells a dead process, but takes any living one of its user for a server and
-    will not start. Nothing is removed while any PostgreSQL works in this folder: the file also
-    keeps a second server from starting beside orphans of the first.
+    will not start. Nothing is removed while any PostgreSQL works in this folder: the files also
+    keep a second server from starting beside orphans of the first.
     """
-    file = data / "postmaster.pid"
-    with suppress(FileNotFoundError, IndexError, ValueError):
-        pid = int(file.read_text().splitlines()[0])
-        if psutil.pid_exists(pid) and not any(_works_in(data, held) for held in _processes()):
-            file.unlink(missing_ok=True)
+    for file in (data / "postmaster.pid", socket.with_name(f"{socket.name}.lock")):
+        with suppress(FileNotFoundError, IndexError, ValueError):
+            pid = int(file.read_text().splitlines()[0])
+            if psutil.pid_exists(pid) and not any(_works_in(data, held) for held in _processes()):
+                file.unlink(missing_ok=True)
 
 
 def _processes() -> list[psutil.Process]:
@@ -150,13 +157,35 @@ def _pipe(password: Secret, user: Account | None) -> Iterator[int]:
         os.close(read)
 
 
-def _sync(folder: Path) -> None:
-    """Make a rename last through a loss of power; initdb has synced what is inside."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Keep others from making a database in this folder; lend the lock, to be inherited.
+
+    An initdb that outlives whoever started it goes on holding it, and is waited for.
+    """
+    lock = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
     finally:
-        os.close(descriptor)
+        os.close(lock)
+
+
+def _sync(data: Path) -> None:
+    """Write a new database to the disk, beside the server that already runs.
+
+    initdb would do it before anybody may connect, which takes seconds on a busy disk. What the
+    system holds in memory outlives every process: only a loss of power within these seconds can
+    hurt, and then a database that was just made and has to be made again. If the process ends
+    first, the system writes the files by itself soon after.
+    """
+    for path in (*data.rglob("*"), data, data.parent):
+        with suppress(OSError):  # the server removes files as it runs
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _refused(code: str, detail: str, hint: str) -> Fault:

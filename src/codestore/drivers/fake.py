@@ -116,6 +116,11 @@ class FakeDriver:
         line = LogLine(self.now(), "platform", "platform", text)
         self.lines.setdefault(deployment, []).append(line)
 
+    async def prune(self, before: datetime) -> None:
+        """Delete old lines."""
+        for deployment, lines in self.lines.items():
+            self.lines[deployment] = [line for line in lines if line.at >= before]
+
     # What the world does by itself.
 
     def end(self, deployment: str, instance: str, ending: str) -> None:

@@ -27,6 +27,7 @@ from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.saying import say
 from codestore.reconcile.doors import Doors
+from codestore.reconcile.housekeeping import keep_house
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.restoring import restored_routes
 from codestore.settings import Settings
@@ -98,7 +99,8 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     )
     server = uvicorn.Server(config)
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(Loop(doors).run()), group.create_task(bulletin.run())]
+        work = (Loop(doors).run(), bulletin.run(), keep_house(doors))
+        running = [group.create_task(each) for each in work]
         say(settings.run, status=f"ready at {settings.url}", ready=True)
         await server.serve(sockets=[api])
         for task in running:

@@ -26,6 +26,7 @@ class Child:
     """A child of ours. ``ending`` says how it ended, once it has. Unix seconds."""
 
     name: str
+    pid: int
     label: Label
     started_at: float
     ready: bool = False
@@ -60,6 +61,10 @@ class Children:
         """Return the path of a socket held for us."""
         return self._sockets.get(name)
 
+    def sockets(self, deployment: str) -> list[str]:
+        """Return the names of all sockets held for a deployment."""
+        return [n for n in self._sockets if n == deployment or n.startswith(f"{deployment}.")]
+
     async def listen(self, name: str) -> str:
         """Have a socket held; return its path."""
         path = self._sockets[name] = await self.client.listen(name)
@@ -86,10 +91,12 @@ class Children:
         if current is not None:
             await self._put(replace(current, label=label))
 
-    async def until(self, name: str, holds: Callable[[Child | None], bool], timeout: float) -> None:
+    async def until(
+        self, name: str, holds: Callable[[Child | None], bool], timeout: float | None
+    ) -> None:
         """Wait until something holds of a child (or of its absence).
 
-        Raises ``TimeoutError`` after ``timeout`` seconds.
+        Raises ``TimeoutError`` after ``timeout`` seconds; without, it waits for ever.
         """
         async with asyncio.timeout(timeout), self._bell:
             await self._bell.wait_for(lambda: holds(self._children.get(name)))
@@ -120,16 +127,20 @@ class Children:
 
     async def spawn(self, spec: ChildSpec) -> None:
         """Have a child started; it is known here when this returns."""
-        await self.client.spawn(spec)
-        await self._learn(spec.name)
+        pid = await self.client.spawn(spec)
+        known = self._children.get(spec.name)
+        if known is None or known.pid != pid or known.ending is not None:
+            await self.load()
 
     async def _take(self, event: Event) -> None:
         match event:
-            case Started(name=name):
-                await self._learn(name)
-            case Exited(name=name, code=code, signal=signal):
+            case Started(name=name, pid=pid):
+                known = self._children.get(name)
+                if known is None or known.pid != pid:
+                    await self.load()
+            case Exited(name=name, pid=pid, code=code, signal=signal):
                 child = self._children.get(name)
-                if child is not None:
+                if child is not None and child.pid == pid:  # else its successor is known already
                     await self._put(replace(child, ending=_ending(code, signal)))
             case Notify(name=name, ready=ready, status=status):
                 child = self._children.get(name)
@@ -137,12 +148,6 @@ class Children:
                     await self._put(replace(child, ready=ready, status=status))
             case Pending():
                 pass
-
-    async def _learn(self, name: str) -> None:
-        """Read the list anew when a child that runs is not known to run."""
-        known = self._children.get(name)
-        if known is None or known.ending is not None:
-            await self.load()
 
     async def _put(self, child: Child) -> None:
         self._children[child.name] = child
@@ -156,7 +161,7 @@ def _child(view: ChildView) -> Child | None:
     if label is None:
         return None
     ending = None if view.running else _ending(view.code, view.signal)
-    return Child(view.name, label, view.started_at, view.ready, view.status, ending)
+    return Child(view.name, view.pid, label, view.started_at, view.ready, view.status, ending)
 
 
 def _ending(code: int | None, signal: str | None) -> str:

@@ -15,10 +15,10 @@ from codestore.domain.manifest import Health, RunKind
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
 from codestore.drivers.process.children import Child, Children
-from codestore.drivers.process.launching import FINAL_GRACE, Host, free_port, service_spec
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, free_port, service_spec
 from codestore.drivers.process.naming import SERVICE, Label, Phase, instance_name
 from codestore.keeper.client import KeeperClient
-from codestore.keeper.errors import KeeperError
+from codestore.keeper.errors import EXEC, KeeperError
 
 ADMISSION = 10.0  # seconds an instance has to say that it accepts
 GOODBYE = 10.0  # seconds a command has to end once it has no requests left
@@ -89,6 +89,8 @@ class ProcessDriver:
         try:
             await self.children.spawn(service_spec(self._host, workload, name, label))
         except KeeperError as error:
+            if not port:
+                await self._ask(self.children.close_socket(name))
             raise _refused(error) from error
         child = self.children.get(name)
         if child is not None:
@@ -96,10 +98,11 @@ class ProcessDriver:
         self._changed.put_nowait(workload.deployment)
 
     async def prove(self, deployment: str, instance: str, health: Health) -> None:
-        """Ask the instance over its private socket, or its port."""
+        """Ask the instance over its private socket, or its port, as long as it lives."""
         child = self._require(instance)
         address = _tcp(child) if child.label.port else self._private(instance)
-        await probing.prove(address, health)
+        await self._while_alive(instance, probing.prove(address, health))
+        self._require(instance)
 
     async def admit(self, deployment: str, instance: str) -> None:
         """Tell it to accept from the shared socket, or make its port an endpoint."""
@@ -114,14 +117,15 @@ class ProcessDriver:
             raise unavailable(
                 "not_admitted", "It does not accept", f"{instance} did not say that it accepts."
             ) from error
+        self._require(instance)
 
     async def drain(self, deployment: str, instance: str) -> None:
         """Tell it to leave when it has finished; a port only gets no new requests."""
         child = self.children.get(instance)
         if child is None or child.ending is not None:
             return
+        await self._enter(child, Phase.DRAINING)  # when it began counts for sockets, too
         if child.label.port:
-            await self._enter(child, Phase.DRAINING)
             return
         await self._ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
         try:
@@ -148,10 +152,11 @@ class ProcessDriver:
         self._changed.put_nowait(deployment)
 
     async def remove(self, deployment: str) -> None:
-        """End what is left, close the shared socket, delete folders and logs."""
+        """End what is left, close its sockets, delete folders and logs."""
         for child in self.children.of(deployment):
             await self.stop(deployment, child.name)
-        await self._ask(self.children.close_socket(deployment))
+        for socket in self.children.sockets(deployment):
+            await self._ask(self.children.close_socket(socket))
         for folder in (self._host.work / deployment, self._host.logs / deployment):
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
@@ -173,6 +178,8 @@ class ProcessDriver:
         return f"{probing.UNIX}{path}"
 
     async def _enter(self, child: Child, phase: Phase) -> None:
+        if child.label.phase is phase:
+            return  # it has been in it since then
         label = replace(child.label, phase=phase, since=time.time())
         await self._ask(self.children.relabel(child, label))
 
@@ -193,16 +200,23 @@ class ProcessDriver:
         task.add_done_callback(lambda _: self._watching.pop(child.name, None))
 
     async def _until_port(self, child: Child) -> None:
-        async with asyncio.TaskGroup() as group:
-            port = group.create_task(probing.await_port(child.label.port))
-            gone = group.create_task(self.children.until(child.name, _ended, 86_400))
-            await asyncio.wait([port, gone], return_when=asyncio.FIRST_COMPLETED)
-            answered = port.done()
-            port.cancel()
-            gone.cancel()
+        await self._while_alive(child.name, probing.await_port(child.label.port))
         current = self.children.get(child.name)
-        if answered and current is not None and current.ending is None:
+        if current is not None and current.ending is None:
             await self._enter(current, Phase.READY)
+
+    async def _while_alive(self, name: str, asking: Coroutine[Any, Any, None]) -> None:
+        """Ask something of an instance until it is answered, or until the instance has ended."""
+        asked = asyncio.create_task(asking)
+        gone = asyncio.create_task(self.children.until(name, _ended, None))
+        try:
+            await asyncio.wait([asked, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not gone.done():
+                await asked
+        finally:
+            asked.cancel()
+            gone.cancel()
+            await asyncio.gather(asked, gone, return_exceptions=True)
 
 
 def _instance(child: Child) -> Instance:
@@ -235,11 +249,12 @@ def _accepting_or_gone(child: Child | None) -> bool:
 
 
 def _refused(error: KeeperError) -> Exception:
-    if error.code == "exec":
+    if error.code in NEVER:
+        hint = "Is the program installed on this host, and named right in run: or migrate:?"
         return failed(
             "cannot_run",
             "The command cannot be started",
             error.message,
-            "Is the program installed on this host, and named right in run: or migrate:?",
+            hint if error.code == EXEC else "",
         )
     return unavailable("keeper", "The host did not answer", str(error), "cs status")

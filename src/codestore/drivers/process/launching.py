@@ -8,10 +8,13 @@ from pathlib import Path
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import RunKind
 from codestore.drivers.process.naming import Label
+from codestore.keeper.errors import BAD_REQUEST, EXEC, TOO_LONG
 from codestore.keeper.spec import ChildSpec
 
 SERVER = "codestore_sdk.serve"
 FINAL_GRACE = 2.0  # seconds between "leave now" and being killed
+NEVER = frozenset({EXEC, BAD_REQUEST, TOO_LONG})
+"""The keeper's refusals that another try would meet again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
 from codestore.drivers.process.children import Child, Children
-from codestore.drivers.process.launching import FINAL_GRACE, Host, task_spec
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, task_spec
 from codestore.drivers.process.naming import TASK, Label
-from codestore.keeper.errors import EXEC, KeeperError
+from codestore.keeper.errors import KeeperError
 
 TAIL = 20  # lines
+BURIAL = 10.0  # seconds until the end of a killed task is told
 
 
 class ProcessTasks:
@@ -34,7 +35,7 @@ class ProcessTasks:
             ending = await self._ending(child_name, timeout)
             await self._children.forget(child_name)
         except KeeperError as error:
-            if error.code == EXEC:
+            if error.code in NEVER:
                 return TaskResult(False, f"it cannot be started: {error.message}")
             raise unavailable("keeper", "The host did not answer", str(error)) from error
         lines = await self._tail(workload.deployment, child_name, TAIL)
@@ -45,10 +46,18 @@ class ProcessTasks:
             await self._children.until(name, _ended, timeout)
         except TimeoutError:
             await self._children.client.stop(name, FINAL_GRACE)
-            await self._children.until(name, _ended, FINAL_GRACE + timeout)
+            await self._buried(name)
             return f"it was ended after {timeout:g} s"
         child = self._children.get(name)
         return (child.ending if child else None) or "it vanished"
+
+    async def _buried(self, name: str) -> None:
+        try:
+            await self._children.until(name, _ended, FINAL_GRACE + BURIAL)
+        except TimeoutError as error:
+            raise unavailable(
+                "not_stopped", "It does not stop", f"{name} is still there."
+            ) from error
 
 
 def _ended(child: Child | None) -> bool:
