@@ -13,12 +13,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class DeploymentView:
-    """A deployment as people see it; ``key`` is null where none is needed or you may not see it."""
+    """A deployment as people see it; ``key`` is null where none is needed or you may not see it.
+
+    ``service`` and ``project`` are ids, ``name`` is the service's.
+    """
 
     id: str
     environment: str
     project: str | None
     service: str
+    name: str
     version: str | None
     digest: str | None
     url: str

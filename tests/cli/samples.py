@@ -36,6 +36,7 @@ def deployment(environment: str, state: str = "ready", **other: Any) -> Deployme
         "environment": environment,
         "project": None if environment in ("private", "demo") else "prj-1",
         "service": "svc-1",
+        "name": "blog",
         "version": "0.0.2" if state == "ready" else None,
         "digest": "d" * 64 if state == "ready" else None,
         "url": f"{URL}{len(environment) % 10}",

@@ -39,6 +39,7 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
         environment=seen.environment.name,
         project=deployment.project,
         service=deployment.service,
+        name=seen.service.name,
         version=live.number if live else None,
         digest=live.digest if live else None,
         url=url_of(deployment.hash),

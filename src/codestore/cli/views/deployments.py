@@ -72,7 +72,7 @@ def project(found: Document) -> Facts:
     for name, held in found["environments"].items():
         facts.append((name, "" if held["services"] else "no services"))
         for deployment in held["services"].values():
-            facts += [(f"{_INDENT}service", deployment["service"]), *_deployment(deployment)]
+            facts += [(f"{_INDENT}service", deployment["name"]), *_deployment(deployment)]
     return Facts(facts)
 
 
@@ -95,8 +95,8 @@ def inclusion(found: Document) -> Facts:
 
 def release(found: Document) -> Facts:
     """Show a change of version."""
-    facts = [("service", found["service"]), ("version", found["version"])]
     deployment = found["deployment"]
+    facts = [("service", deployment["name"]), ("version", found["version"])]
     return Facts([*facts, *_environments({found["environment"]: deployment}, key=False)])
 
 
@@ -121,7 +121,7 @@ def environment(found: Document) -> Facts:
         ("instances", found["instances"]),
     ]
     for deployment in found["deployments"]:
-        facts += [("service", deployment["service"]), *_deployment(deployment, key=False)]
+        facts += [("service", deployment["name"]), *_deployment(deployment, key=False)]
     return Facts(facts)
 
 
