@@ -105,6 +105,17 @@ def test_every_answer_after_a_push_comes_from_the_new_version(platform: Platform
     assert set(statuses) == {200}
 
 
+def test_no_idle_connection_leads_to_the_version_before(platform: Platform) -> None:
+    """Many are open when the push begins, and nobody uses them until it has succeeded."""
+    folder, made = platform.create("idle")
+    private = made["environments"]["private"]
+    change(folder, "new")
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda _: said(private), range(40)))
+        platform.cs("push", "--dir", str(folder))
+        assert set(pool.map(lambda _: said(private), range(40))) == {"new"}
+
+
 def test_a_project_gets_its_own_copies_and_promotes_them(platform: Platform) -> None:
     folder, made = platform.create("part")
     project = platform.cs("project:create", "whole", "-d", "A project")

@@ -14,6 +14,7 @@ from codestore.domain.routing import Endpoint
 from codestore.plan.desired import Wanted, desired, routed
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.rollout import removal, rollout
+from codestore.plan.steps import Publish
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
@@ -44,7 +45,9 @@ def instance(
 
 def seen(held: Deployment, *instances: Instance, routed_: bool = True) -> Observed:
     wanted = goal(held)
-    route = routed(wanted.route, SHARED, None) if routed_ else None
+    live_ = held.status.live
+    revision = wanted.revision if live_ is None or not held.busy else live_.revision
+    route = routed(wanted.route, SHARED, revision) if routed_ else None
     return Observed(View(instances, SHARED), database=True, artifact=True, route=route)
 
 
@@ -94,12 +97,13 @@ def test_a_first_version_is_routed_once_it_serves() -> None:
 
 def test_the_old_stop_accepting_then_the_route_moves_then_the_change_is_concluded() -> None:
     busy = live()
-    before = seen(replace(busy, spec=replace(busy.spec, revision=1)))
-    handing_over = replace(before, view=View((instance(1, SERVING), instance(2, SERVING)), SHARED))
+    assert keys(plan_of(busy, seen(busy, instance(1, SERVING), instance(2, STARTING)))) == []
+    handing_over = seen(busy, instance(1, SERVING), instance(2, SERVING))
     assert keys(plan_of(busy, handing_over)) == ["drain:dep-1.1.0"]
-    moving = replace(before, view=View((instance(1, DRAINING), instance(2, SERVING)), SHARED))
-    assert keys(plan_of(busy, moving)) == ["publish"]
-    moved = seen(busy, instance(1, DRAINING), instance(2, SERVING))
+    moving = seen(busy, instance(1, DRAINING), instance(2, SERVING))
+    (publish,) = plan_of(busy, moving).due
+    assert publish.step == Publish(SHARED, revision=2)
+    moved = replace(moving, route=routed(goal(busy).route, SHARED, 2))
     assert keys(plan_of(busy, moved)) == []
     assert plan_of(busy, moved).verdict is Verdict.REACHED
 

@@ -46,13 +46,13 @@ def desired(deployment: Deployment, manifest: Manifest, keys: tuple[Secret, ...]
             keys=keys,
             endpoints=(),
             limits=policy.limits,
-            revision=deployment.spec.revision,
         ),
     )
 
 
-def routed(route: Route, endpoints: tuple[Endpoint, ...], unavailable: str | None) -> Route:
+def routed(
+    route: Route, endpoints: tuple[Endpoint, ...], revision: int, unavailable: str | None = None
+) -> Route:
     """Return the route with its endpoints, or with the reason for a 503 in their place."""
-    if unavailable is not None:
-        return replace(route, endpoints=(), unavailable=unavailable)
-    return replace(route, endpoints=endpoints, unavailable=None)
+    held = () if unavailable is not None else endpoints
+    return replace(route, endpoints=held, revision=revision, unavailable=unavailable)

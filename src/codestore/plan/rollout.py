@@ -152,15 +152,19 @@ def _route(
         unavailable = "No instance of this service is running."
     elif not _accepting(observed) and deployment.status.crashes >= CRASHES_BEFORE_503:
         unavailable = "This service keeps crashing; see its logs."
-    return _publish(wanted, observed, unavailable)
+    live = deployment.status.live
+    revision = wanted.revision if arrived or live is None else live.revision
+    return _publish(wanted, observed, revision, unavailable)
 
 
-def _publish(wanted: Wanted, observed: Observed, unavailable: str | None) -> list[Planned]:
-    route = routed(wanted.route, observed.view.endpoints, unavailable)
+def _publish(
+    wanted: Wanted, observed: Observed, revision: int, unavailable: str | None
+) -> list[Planned]:
+    route = routed(wanted.route, observed.view.endpoints, revision, unavailable)
     if route == observed.route:
         return []
     why = "requests are to reach it" if unavailable is None else unavailable
-    return [Planned(Publish(route.endpoints, unavailable), why)]
+    return [Planned(Publish(route.endpoints, revision, unavailable), why)]
 
 
 def _hand_over(old: list[Instance]) -> list[Planned]:
@@ -208,7 +212,8 @@ def _wait_for_retry(deployment: Deployment, wanted: Wanted, observed: Observed) 
 def _stay_failed(wanted: Wanted, observed: Observed) -> Plan:
     """No version ever served here and the last one failed: clear its remains, answer 503."""
     due = [Planned(Stop(i.name), "its version failed") for i in observed.view.instances]
-    due += _publish(wanted, observed, "The version deployed here failed; see its logs.")
+    reason = "The version deployed here failed; see its logs."
+    due += _publish(wanted, observed, wanted.revision, reason)
     return Plan(tuple(due), wanted=wanted.count)
 
 

@@ -108,6 +108,7 @@ class Publish:
     """Tell the gateway where requests go, or why they cannot be answered."""
 
     endpoints: tuple[Endpoint, ...]
+    revision: int
     unavailable: str | None = None
 
     @property

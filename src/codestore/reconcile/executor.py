@@ -84,8 +84,9 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
             await _prove(subject, instance, doors)
         case Admit(instance):
             await doors.driver.admit(id_, instance)
-        case Publish(endpoints, unavailable):
-            await doors.gateway.publish(routed(wanted.route, endpoints, unavailable))
+        case Publish(endpoints, revision, unavailable):
+            route = routed(wanted.route, endpoints, revision, unavailable)
+            await doors.gateway.publish(route)
         case Drain(instance):
             await doors.driver.drain(id_, instance)
         case Stop(instance, _):

@@ -1,7 +1,5 @@
 """What the gateway should route when the control process starts: the routes as they were."""
 
-from dataclasses import replace
-
 from codestore.domain.deployments import Deployment
 from codestore.domain.routing import Route
 from codestore.plan.desired import desired, routed
@@ -30,5 +28,4 @@ async def _route(deployment: Deployment, doors: Doors) -> Route | None:
     wanted = desired(subject.deployment, subject.version.seal.manifest, subject.keys)
     view = await doors.driver.observe(deployment.id)
     unavailable = None if view.endpoints else "This service is being started."
-    served = replace(wanted.route, revision=deployment.status.live.revision)
-    return routed(served, view.endpoints, unavailable)
+    return routed(wanted.route, view.endpoints, deployment.status.live.revision, unavailable)
