@@ -64,8 +64,8 @@ class Store(Protocol):
     def begin(self) -> AbstractAsyncContextManager[Records]:
         """Open a transaction: committed at the end of the block, rolled back by an exception."""
 
-    def watch(self) -> AsyncIterator[str]:
-        """Yield the id of each deployment that changed or has a new event, from now on.
+    def watch(self, *, events: bool = True) -> AsyncIterator[str]:
+        """Yield the id of each deployment that changed (or has a new event), from now on.
 
         May yield an id too often, never too seldom: after a lost connection it yields ``*``.
         """

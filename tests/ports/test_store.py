@@ -295,3 +295,14 @@ async def test_who_leads_may_ask_again(store: Store) -> None:
     async with asyncio.timeout(10):
         await store.lead()
         await store.lead()
+
+
+async def test_who_watches_without_events_is_told_of_changes_only(store: Store) -> None:
+    changed = nouns.deployment()
+    watch_changes = store.watch(events=False)
+    async with asyncio.timeout(10), aclosing(watch_changes) as watch:  # type: ignore[type-var]
+        assert await anext(watch) == "*"
+        async with store.begin() as records:
+            await records.emit(nouns.event(f"dep-{nouns.number()}"))
+        await put(store, changed)
+        assert await anext(watch) == changed.id

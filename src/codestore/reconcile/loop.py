@@ -39,7 +39,8 @@ class Loop:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._follow(self._doors.store.watch()))
+                # A turn's own events must not cut its back-off short.
+                group.create_task(self._follow(self._doors.store.watch(events=False)))
                 group.create_task(self._follow(self._doors.driver.changes()))
                 await self._look_at_everything()
         finally:

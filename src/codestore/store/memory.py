@@ -62,11 +62,11 @@ class MemoryStore:
             finally:
                 self._owner = None
         for watcher in self._watchers:
-            watcher.tell(records.changed)
+            watcher.tell(records.changed | records.spoken_of if watcher.events else records.changed)
 
-    async def watch(self) -> AsyncIterator[str]:
+    async def watch(self, *, events: bool = True) -> AsyncIterator[str]:
         """Yield ``*`` once it watches, then the id of each deployment that changed."""
-        watcher = _Watcher()
+        watcher = _Watcher(events)
         self._watchers.add(watcher)
         try:
             while True:
@@ -86,6 +86,7 @@ class MemoryRecords:
 
     def __init__(self, tables: dict[type[Noun], _Table], events: list[_Told]) -> None:
         self.changed: dict[str, None] = {}
+        self.spoken_of: dict[str, None] = {}
         self._tables = tables
         self._before: dict[type[Noun], _Table] = {}
         self._events = events
@@ -137,7 +138,7 @@ class MemoryRecords:
             service = services.get(event.service)
             numbered = replace(event, sequence=len(self._events) + 1)
             self._events.append((numbered, service.organization if service else None))
-            self.changed[event.deployment] = None
+            self.spoken_of[event.deployment] = None
 
     async def events(
         self, after: int, limit: int, newest: bool = False, **equal: str
@@ -165,6 +166,7 @@ class MemoryRecords:
         self._tables.update(self._before)
         del self._events[self._events_before :]
         self.changed.clear()
+        self.spoken_of.clear()
 
     def _writable(self, kind: type[Noun]) -> _Table:
         if kind not in self._before:
@@ -193,7 +195,8 @@ class MemoryRecords:
 class _Watcher:
     """The ids one watcher has not seen yet: each once, and not too many of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: bool) -> None:
+        self.events = events
         self._pending: dict[str, None] = {EVERYTHING: None}
         self._some = asyncio.Event()
         self._some.set()

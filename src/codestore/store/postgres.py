@@ -12,6 +12,7 @@ from codestore.store.errors import translated
 from codestore.store.leading import Leadership
 from codestore.store.records import PostgresRecords
 from codestore.store.schema import bring_up_to_date
+from codestore.store.tables import CHANGES, NEWS
 from codestore.store.watching import watch
 
 
@@ -51,13 +52,13 @@ class PostgresStore:
                 yield records
                 await records.settle()
 
-    def watch(self) -> AsyncIterator[str]:
+    def watch(self, *, events: bool = True) -> AsyncIterator[str]:
         """Yield ``*`` once it listens, then the id of each deployment that changed.
 
         Listening begins with the first item: who reads ``*`` and then looks at everything misses
         nothing. ``*`` comes again after each lost connection.
         """
-        return watch(self._url)
+        return watch(self._url, NEWS if events else CHANGES)
 
     async def lead(self) -> None:
         """Wait until this process is the only one that acts.

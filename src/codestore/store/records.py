@@ -22,7 +22,7 @@ from codestore.store.codec import decode
 from codestore.store.errors import translated
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, filters, lost_page
 from codestore.store.statements import INSERT_EVENT, event_row, storable, taken, tell, upsert
-from codestore.store.tables import EVENTS, TABLES
+from codestore.store.tables import CHANGES, EVENTS, NEWS, TABLES
 
 
 class PostgresRecords:
@@ -32,6 +32,7 @@ class PostgresRecords:
         self._connection = connection
         self._events: list[Event] = []
         self._changed: dict[str, None] = {}
+        self._spoken_of: dict[str, None] = {}
         self._broken: BaseException | None = None
 
     async def get(self, kind: type[N], id_: str) -> N | None:
@@ -88,7 +89,7 @@ class PostgresRecords:
     async def emit(self, *events: Event) -> None:
         """Append events; they are numbered and told of when the transaction commits."""
         self._events += events
-        self._changed.update((event.deployment, None) for event in events)
+        self._spoken_of.update((event.deployment, None) for event in events)
 
     async def events(
         self, after: int, limit: int, newest: bool = False, **equal: str
@@ -119,7 +120,9 @@ class PostgresRecords:
             raise self._broken
         await self._append()
         if self._changed:
-            await self._run(tell(self._changed))
+            await self._run(tell(CHANGES, self._changed))
+        if news := self._changed | self._spoken_of:
+            await self._run(tell(NEWS, news))
 
     async def _append(self) -> None:
         if self._events:

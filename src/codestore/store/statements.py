@@ -13,7 +13,7 @@ from codestore.domain.services import Service
 from codestore.ports import Noun
 from codestore.store.codec import encode
 from codestore.store.shapes import SHAPES, columns
-from codestore.store.tables import CHANNEL, EVENTS, TABLES, constraint
+from codestore.store.tables import EVENTS, TABLES, constraint
 
 _SERVICES = TABLES[Service]
 
@@ -47,10 +47,10 @@ def upsert(noun: Noun) -> Executable:
     return statement.on_conflict_do_update(index_elements=["id"], set_=fresh)
 
 
-def tell(ids: Iterable[str]) -> Executable:
-    """Notify watchers of deployments, at the commit."""
+def tell(channel: str, ids: Iterable[str]) -> Executable:
+    """Notify those who listen to a channel of deployments, at the commit."""
     listed = bindparam("ids", list(ids), type_=postgresql.ARRAY(Text))
-    return select(func.pg_notify(CHANNEL, func.unnest(listed)))
+    return select(func.pg_notify(channel, func.unnest(listed)))
 
 
 def taken(noun: Noun, error: IntegrityError) -> Exception:

@@ -23,7 +23,10 @@ from codestore.ports import Noun
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, Shape
 
 SCHEMA: Final = "codestore"
-CHANNEL: Final = "codestore"
+NEWS: Final = "codestore_news"
+"""Told of every deployment that changed or has a new event."""
+CHANGES: Final = "codestore_changes"
+"""Told of every deployment that changed."""
 """Where PostgreSQL notifies: the payload is the id of a deployment."""
 
 METADATA: Final = MetaData(schema=SCHEMA)

@@ -10,16 +10,14 @@ from psycopg import sql
 
 from codestore.domain.secret import Secret
 from codestore.store.connections import connect
-from codestore.store.tables import CHANNEL
 
 EVERYTHING: Final = "*"
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 5.0
-_LISTEN: Final = sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL))
 log = structlog.get_logger(__name__)
 
 
-async def watch(url: Secret) -> AsyncIterator[str]:
+async def watch(url: Secret, channel: str) -> AsyncIterator[str]:
     """Yield ``*`` each time it begins to listen, then the payload of every notification.
 
     What is committed after a ``*`` is told; what was committed before is covered by it. Nothing
@@ -27,10 +25,11 @@ async def watch(url: Secret) -> AsyncIterator[str]:
     raises for a lost server: it tries again, at most every 5 seconds.
     """
     wait = _FIRST_WAIT
+    listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
     while True:
         try:
             async with await connect(url) as connection:
-                await connection.execute(_LISTEN)
+                await connection.execute(listen)
                 wait = _FIRST_WAIT
                 yield EVERYTHING
                 async for notification in connection.notifies():

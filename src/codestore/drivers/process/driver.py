@@ -68,7 +68,9 @@ class ProcessDriver:
         endpoints += [
             Endpoint(_tcp(child), draining=child.label.phase is Phase.DRAINING)
             for child in children
-            if child.ending is None and child.label.phase in (Phase.SERVING, Phase.DRAINING)
+            if child.label.port
+            and child.ending is None
+            and child.label.phase in (Phase.SERVING, Phase.DRAINING)
         ]
         return View(tuple(_instance(child) for child in children), tuple(endpoints))
 
