@@ -47,7 +47,7 @@ def workload(
 
 def python(id_: str, code: str) -> Workload:
     """A workload that runs Python code, as a task."""
-    return workload(id_, sys.executable, "-I", "-S", "-c", code)
+    return workload(id_, sys.executable, "-I", "-S", "-u", "-c", code)
 
 
 @dataclass

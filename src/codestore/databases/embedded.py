@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import errors
 
 from codestore.databases.address import DEFAULT_PORT, Address
 from codestore.databases.binaries import runnable
-from codestore.databases.folders import Account, make_folder, require_reachable
+from codestore.databases.folders import Account, make_folder, make_way, require_reachable
 from codestore.databases.initdb import ADMIN, ENVIRONMENT, Maker, clear_stale_locks
 from codestore.domain.faults import failed, invalid, unavailable
 from codestore.domain.secret import Secret
@@ -88,28 +87,23 @@ class EmbeddedServer:
 
         Raises an UNAVAILABLE fault after that, and a FAILED one when the password is wrong.
         """
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            try:
-                await self._ask()
-            except errors.InvalidPassword as error:
-                raise failed(
-                    "database_password",
-                    "The database server does not know the platform",
-                    f"{self.data} was made with another master key.",
-                    "Put the master key back that belongs to this data folder.",
-                ) from error
-            except psycopg.OperationalError as error:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise unavailable(
-                        "database_not_ready",
-                        "The database server does not answer",
-                        f"Not within {timeout:g} s: {str(error).strip()}",
-                        "Its log says why.",
-                    ) from error
-            else:
-                return
-            await asyncio.sleep(_POLL)
+        problem = "It does not take connections."
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    try:
+                        return await self._ask()
+                    except psycopg.OperationalError as error:
+                        problem = str(error).strip()
+                        self._require_known(problem)
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            raise unavailable(
+                "database_not_ready",
+                "The database server does not answer",
+                f"Not within {timeout:g} s: {problem}",
+                "Its log says why.",
+            ) from None
 
     @property
     def admin_url(self) -> Secret:
@@ -131,7 +125,7 @@ class EmbeddedServer:
             )
         for folder in (self.data, self.run):
             require_reachable(folder, self.user)
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_way(folder, self.user)
         make_folder(self.run, self.user, 0o755)
         maker = Maker(self._binaries(), self.user)
         if self.data.exists() and any(self.data.iterdir()):
@@ -143,6 +137,16 @@ class EmbeddedServer:
     def _binaries(self) -> Path:
         spare = self.spare or self.data.with_name(f"{self.data.name}-server")
         return runnable(self.user, spare)
+
+    def _require_known(self, problem: str) -> None:
+        # A connection that fails has no code, but this server speaks English.
+        if "password authentication failed" in problem:
+            raise failed(
+                "database_password",
+                "The database server does not know the platform",
+                f"{self.data} was made with another master key.",
+                "Put the master key back that belongs to this data folder.",
+            )
 
     async def _ask(self) -> None:
         connection = await psycopg.AsyncConnection.connect(

@@ -52,6 +52,15 @@ def unreachable(path: Path, closed: Path, user: Account | None) -> Fault:
     )
 
 
+def make_way(path: Path, user: Account | None) -> None:
+    """Make the folders above ``path`` that are missing, so that ``user`` may pass through them."""
+    for folder in reversed(path.absolute().parents):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            if user is not None:
+                folder.chmod(0o711)  # whatever our umask takes away
+
+
 def make_folder(path: Path, user: Account | None, mode: int) -> None:
     """Make a folder (and those above it), with exactly this mode, owned by ``user``."""
     path.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -106,8 +107,9 @@ class Maker:
                 umask=0o077,
             )
         if ended.returncode != 0:
-            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-            raise _refused("initdb_failed", said[-1], "See that the disk has space and is whole.")
+            raise _refused(
+                "initdb_failed", _why(ended), "See that the disk has space and is whole."
+            )
 
     def _major(self) -> str:
         command = (str(self.binaries / "postgres"), "--version")
@@ -157,6 +159,12 @@ def _pipe(password: Secret, user: Account | None) -> Iterator[int]:
         os.close(read)
 
 
+def _why(ended: "subprocess.CompletedProcess[str]") -> str:
+    """Return the line in which initdb, or the server that it runs, says what went wrong."""
+    said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+    return next((line for line in said if re.search("error:|FATAL:|PANIC:", line)), said[-1])
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[int]:
     """Keep others from making a database in this folder; lend the lock, to be inherited.
@@ -179,13 +187,19 @@ def _sync(data: Path) -> None:
     hurt, and then a database that was just made and has to be made again. If the process ends
     first, the system writes the files by itself soon after.
     """
-    for path in (*data.rglob("*"), data, data.parent):
-        with suppress(OSError):  # the server removes files as it runs
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    for folder, _, files in os.walk(data):
+        for name in (*files, "."):
+            _flush(Path(folder, name))
+    _flush(data.parent)  # and the rename
+
+
+def _flush(path: Path) -> None:
+    with suppress(OSError):  # the server removes files as it runs
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _refused(code: str, detail: str, hint: str) -> Fault:

@@ -4,18 +4,22 @@ Whoever calls may be killed between any two statements, so each step starts by l
 comes first and goes last: as long as there is anything of a name, there is its marked role.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from psycopg import errors, sql
 
+from codestore.databases import spares
 from codestore.databases.address import Address
 from codestore.databases.connections import Connection, Connections
+from codestore.databases.dropping import drop_role
 from codestore.databases.looking import MARK, Found, look, ours, public
 from codestore.domain.faults import Fault, conflict, invalid
 from codestore.domain.secret import Secret
 
+CALM = 2.0  # seconds after a database was taken until the stock is filled up
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 # WAL_LOG: the other strategy forces checkpoints, which cost every service on the server.
@@ -40,9 +44,11 @@ class PostgresDatabases:
     def __init__(
         self, admin: Secret, connections: int = 50, statement_timeout: float = 300.0
     ) -> None:
+        self._admin = admin
         self._connections = Connections(admin)
         self._address = Address.of(admin)
         self._limit = connections
+        self._taken = asyncio.Event()
         self._timeout = statement_timeout
 
     async def observe(self, name: str) -> bool:
@@ -60,6 +66,9 @@ class PostgresDatabases:
             async with _alone(connection, name):
                 found = _own(name, await look(connection, name))
                 await self._make_role(connection, found, name, password)
+                if not found.database and await spares.take(connection, name):
+                    self._taken.set()
+                    return
                 owner = sql.SQL("OWNER {}").format(sql.Identifier(name))
                 await _make_database(connection, found, name, owner)
 
@@ -76,8 +85,7 @@ class PostgresDatabases:
             async with _alone(connection, name):
                 _own(name, await look(connection, name))
                 await connection.execute(_DROP.format(sql.Identifier(name)))
-                role = sql.Identifier(name)
-                await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+                await drop_role(connection, self._admin, name)
 
         _checked(name)
         await self._connections.run(work)
@@ -96,6 +104,17 @@ class PostgresDatabases:
             "DATABASE_USERNAME": Secret(name),
             "DATABASE_PASSWORD": password,
         }
+
+    async def keep_spares(self, count: int = 4) -> None:
+        """Keep databases in stock, until cancelled; made when nobody has asked for one just now."""
+        while True:
+            await asyncio.sleep(CALM)
+            self._taken.clear()
+            try:
+                await self._connections.run(lambda connection: spares.stock(connection, count))
+            except Fault:  # the server is away, or full: those who ask for a database are told
+                continue
+            await self._taken.wait()
 
     async def harden(self) -> None:
         """Shut the public out of every database, the server's own too.

@@ -75,6 +75,8 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         await welcome(doors, settings)
         await store.lead()
         await gateway.restore(await restored_routes(doors))
+        stocking = asyncio.create_task(databases.keep_spares())
+        stack.callback(stocking.cancel)
         await _run(doors, settings, keeper, api)
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -37,21 +38,23 @@ class LogReader:
 
     def last(self, count: int) -> list[LogLine]:
         """Return the newest lines, oldest first; :meth:`fresh` goes on behind them."""
-        found: list[LogLine] = []
+        found: list[tuple[int, LogLine]] = []
         parts: dict[bytes, list[_Line]] = {}  # of each stream's line that is not seen whole yet
+        ends: dict[bytes, int] = {}
         with ExitStack() as stack:
-            for line in self._backwards(stack):
+            for place, line in enumerate(self._backwards(stack)):
                 later = parts.setdefault(line.stream, [])
-                if line.whole and later:
-                    found += self._joined(later)
+                if line.whole:
+                    found += [(ends[line.stream], whole) for whole in self._joined(later)]
                     later.clear()
                     if len(found) >= count:
                         break
+                    ends[line.stream] = -place
                 later.insert(0, line)
-        for later in parts.values():
-            found += self._joined(later)
-        found.sort(key=lambda line: line.at)
-        return found[-count:] if count > 0 else []
+        for stream, later in parts.items():
+            found += [(ends[stream], whole) for whole in self._joined(later)]
+        found.sort(key=itemgetter(0))
+        return [line for _, line in found][-count:] if count > 0 else []
 
     def fresh(self) -> list[LogLine]:
         """Return what was written since; all of it the first time."""
