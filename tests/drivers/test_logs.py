@@ -127,11 +127,10 @@ async def test_a_line_may_hold_any_bytes(logs: FileLogs, one: Writer, hostile: b
     one.write(b"before\n" + hostile + b"\nafter\n")
     expected = ["before", hostile.decode("utf-8", "replace"), "after"]
     assert texts(await logs.tail("d", 10)) == expected
-    async with aclosing(logs.follow("d", 0)) as lines:
-        next_line = asyncio.ensure_future(anext(lines))
-        await asyncio.sleep(0)
-        one.write(hostile + b"\nafter\n", 1)
-        assert (await next_line).text in expected
+    async with aclosing(logs.follow("d", 1)) as lines:
+        assert await taken(lines, 1) == ["after"]
+        one.write(hostile + b"\nlast\n", 1)
+        assert await taken(lines, 2) == [expected[1], "last"]
 
 
 async def test_what_is_no_log_line_is_passed_over(logs: FileLogs, one: Writer) -> None:

@@ -220,7 +220,7 @@ async def test_an_envoy_tells_its_version_and_whether_it_is_ready(stage):
 async def test_a_change_before_the_whole_is_known_is_a_mistake(stage, make_route):
     await stage.gateway.stop()
     gateway = stage.new_gateway()
-    with pytest.raises(RuntimeError, match="replace"):
+    with pytest.raises(RuntimeError, match="restore"):
         await gateway.publish(make_route("a"))
 
 

@@ -71,9 +71,8 @@ class Platform:
         if done.returncode != 0:
             logs = self.data / "logs" / "control.log"
             tail = logs.read_text()[-3000:] if logs.exists() else ""
-            raise AssertionError(
-                f"cs {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{tail}"
-            )
+            said = "\n".join((done.stdout, done.stderr, tail))
+            raise AssertionError(f"cs {' '.join(arguments)}: exit {done.returncode}\n{said}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def refused(self, *arguments: str, cwd: Path | None = None, code: int = 1) -> Any:

@@ -33,7 +33,8 @@ class Included:
 async def create_project(office: Office, user: User, name: str, description: str) -> Project:
     """Make a project with its developer key and its three environments, empty."""
     check_name("project", name)
-    if len(description) > DESCRIPTION_LIMIT or "\0" in description:
+    half = any("\ud800" <= letter <= "\udfff" for letter in description)  # JSON allows surrogates
+    if len(description) > DESCRIPTION_LIMIT or "\0" in description or half:
         raise invalid(
             "bad_description",
             "Description refused",

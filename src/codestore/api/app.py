@@ -14,6 +14,7 @@ def create_app(desk: Desk) -> FastAPI:
         version=__version__,
         description="Every service in the environments it needs, kept apart.",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header of whoever asks
     )
     app.state.desk = desk
     problems.install(app)

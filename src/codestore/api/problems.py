@@ -96,7 +96,8 @@ async def _on_anything(request: Request, error: Exception) -> JSONResponse:
             status=HTTPStatus.INTERNAL_SERVER_ERROR,
             code="internal",
             hint="cs status",
-        )
+        ),
+        {"Connection": "close"},  # the server closes it after this; the gateway must know
     )
 
 

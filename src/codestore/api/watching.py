@@ -27,7 +27,8 @@ from codestore.wire import (
 )
 
 router = APIRouter(prefix="/api", tags=["watching"])
-LastSeen = Annotated[int | None, Header(alias="last-event-id", ge=0)]
+MAX_SEQUENCE = 2**63 - 1  # the most the store can compare
+LastSeen = Annotated[int | None, Header(alias="last-event-id", ge=0, le=MAX_SEQUENCE)]
 Count = Annotated[int, Query(ge=1, le=queries.MAX_LOG_LINES)]
 MAX_WAITS = 50
 
@@ -80,7 +81,7 @@ async def list_events(
     user: UserDep,
     chosen: SelectionDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_SEQUENCE)] = None,
 ) -> Listing[EventView]:
     """List events: the newest, or those after a sequence number."""
     found = await queries.events(desk.office, user, chosen, after, limit)
@@ -102,7 +103,7 @@ ChosenDep = Annotated[list[Seen], Depends(_chosen)]
 async def stream_events(
     desk: DeskDep,
     seen: ChosenDep,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_SEQUENCE)] = 0,
     last_seen: LastSeen = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow events as they happen."""

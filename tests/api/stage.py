@@ -1,0 +1,110 @@
+"""The API on a world in memory: the real loop, the real actions, nothing behind the doors."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from codestore.actions.office import Office
+from codestore.actions.queries import Seen
+from codestore.actions.waiting import Bulletin
+from codestore.api.app import create_app
+from codestore.api.desk import Desk
+from codestore.clock import SystemClock
+from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.services import User
+from codestore.reconcile.loop import Loop
+from codestore.store.memory import MemoryStore
+from codestore.wire import PlanView, Processes, StatusView
+from tests.support.fakes import World, make_world
+
+ADA, BOB, EVE = "ada", "bob", "eve"  # Ada and Bob are colleagues, Eve works elsewhere
+HOMES = {ADA: "engines", BOB: "engines", EVE: "elsewhere"}
+
+
+def token_of(name: str) -> str:
+    return f"cs_tok_{name}"
+
+
+@dataclass
+class Stage:
+    """The application, its world, and a way to ask it as somebody."""
+
+    app: FastAPI
+    world: World
+    uploads: Path
+
+    def client(self, name: str | None = ADA) -> httpx.AsyncClient:
+        """Return a client of a person's, or of nobody's."""
+        headers = {"authorization": f"Bearer {token_of(name)}"} if name else {}
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://platform", headers=headers, timeout=20
+        )
+
+    async def concluded(self, web: httpx.AsyncClient, change: dict[str, Any]) -> dict[str, Any]:
+        """Wait until a change has ended; return how."""
+        waits = [f"{wait['deployment']}:{wait['generation']}" for wait in change["waits"]]
+        answer = await web.get("/api/watch", params={"wait": waits})
+        messages = messages_of(answer.text)
+        kind, conclusion = messages[-1]
+        assert kind == "end", messages
+        return conclusion
+
+    async def create(self, web: httpx.AsyncClient, name: str) -> dict[str, Any]:
+        """Create a service and wait until it lives."""
+        answer = await web.post("/api/services", params={"name": name}, content=b"archive")
+        assert answer.status_code == 202, answer.text
+        conclusion = await self.concluded(web, answer.json())
+        assert conclusion["succeeded"], conclusion
+        return answer.json()["document"]
+
+
+def messages_of(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the server-sent messages of a stream that has ended."""
+    messages = []
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in fields:
+            messages.append((fields["event"], json.loads(fields["data"])))
+    return messages
+
+
+@asynccontextmanager
+async def opened(uploads: Path) -> AsyncIterator[Stage]:
+    """Lend a stage whose loop runs."""
+    store = MemoryStore()
+    manifest = Manifest("any", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
+    world = make_world(store, manifest)
+    doors = replace(world.doors, clock=SystemClock())
+    office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs)
+    bulletin = Bulletin(store)
+    async with store.begin() as records:
+        for name, home in HOMES.items():
+            digest = hashlib.sha256(token_of(name).encode()).hexdigest()
+            await records.put(User(f"usr-{name}", name, home, digest))
+
+    async def plan_of(seen: Seen) -> PlanView:
+        held = seen.deployment
+        name = seen.environment.name
+        return PlanView(held.id, name, seen.service.name, "reached", 1, 1, None, [])
+
+    async def status() -> StatusView:
+        return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})
+
+    desk = Desk(office, bulletin, doors.gateway.url, plan_of, status, str(uploads))
+    running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
+    try:
+        yield Stage(create_app(desk), world, uploads)
+    finally:
+        for task in running:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
