@@ -1,10 +1,11 @@
 """A stage for each test, and Ada's way to ask it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tests.api.stage import Stage, opened
 
@@ -19,3 +20,10 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 async def web(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     async with stage.client() as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> Iterator[None]:
+    """The log is not looked at, and drawing traces for a terminal takes seconds."""
+    with capture_logs():
+        yield
