@@ -21,7 +21,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"TEXT"})
 """
 RUN = "run: {asgi: 'app.main:app'}\n"
-HEALTH = "health: {path: /, timeout: 1s}\n"
+HEALTH = "health: {path: /, timeout: 20s}\n"
 PLAIN = f"database: false\n{RUN}{HEALTH}"
 
 
@@ -110,7 +110,7 @@ def never_failing(small: Small, text: str) -> Iterator[None]:
                 if not waited:
                     started.wait(10)
                     waited = True
-                done.wait(0.005)
+                done.wait(0.02)
 
     info = small.info()
     threads = [
@@ -127,7 +127,7 @@ def never_failing(small: Small, text: str) -> Iterator[None]:
         for thread in threads:
             thread.join()
     assert not failures, failures[:5]
-    assert min(counts) > 5
+    assert min(counts) > 2
 
 
 def api(platform: Platform, **more: Any) -> httpx.Client:

@@ -1,15 +1,17 @@
 """A version that cannot serve never does: the one before goes on, and the reason is told."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from tests.e2e.services import GOOD, HEALTH, PLAIN, Small, concluded, never_failing
+from tests.e2e.services import GOOD, PLAIN, Small, concluded, never_failing
 from tests.support.platform import Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
-COMMAND = "database: false\n" + HEALTH + "run: {command: %s}\n"
+HASTY = PLAIN.replace("20s", "1s")
+COMMAND = "database: false\nhealth: {path: /, timeout: 300ms}\nrun: {command: %s}\n"
 HANG = GOOD.replace(
     '    if scope["type"] == "http":',
     '    if scope["type"] == "http":\n        print("thinking", flush=True)\n'
@@ -58,16 +60,16 @@ CASES = {
     ),
     "never listens": Bad(
         "start_timeout",
-        ("not ready within 1 s", "deaf"),
+        ("not ready within", "deaf"),
         rest=COMMAND % '["sh", "-c", "echo deaf; exec sleep 60"]',
     ),
-    "health answers 500": Bad("unhealthy", ("answered 500", "so sick"), SICK),
-    "health hangs": Bad("unhealthy", ("did not answer", "thinking"), HANG),
+    "health answers 500": Bad("unhealthy", ("answered 500", "so sick"), SICK, HASTY),
+    "health hangs": Bad("unhealthy", ("did not answer", "thinking"), HANG, HASTY),
     "no such health path": Bad(
         "unhealthy",
         ("/nothing answered 404",),
         GOOD.replace("200", "200 if scope['path'] == '/' else 404"),
-        PLAIN.replace("path: /", "path: /nothing"),
+        HASTY.replace("path: /", "path: /nothing"),
     ),
     "migration fails": Bad(
         "migration_failed",
@@ -225,10 +227,15 @@ def test_a_service_whose_first_version_fails_is_there_and_can_be_mended(
 ) -> None:
     small = Small(platform, "stillborn")
     small.write(app="import os\nprint('never lived', flush=True)\nos._exit(1)\n")
-    problem = platform.refused("service:create", "stillborn", "--dir", str(small.folder))
+    create = ("service:create", "stillborn", "--dir", str(small.folder), "-o", "json")
+    done = platform.run(*create)
     try:
-        assert problem["code"] == "start_failed"
-        assert "never lived" in problem["detail"]
+        assert (done.returncode, done.stdout) == (1, "")
+        problems = [json.loads(line) for line in done.stderr.splitlines() if line[:1] == "{"]
+        assert len(problems) == 2  # one for each environment
+        for problem in problems:
+            assert problem["code"] == "start_failed"
+            assert "never lived" in problem["detail"]
         info = small.info()
         assert {place["state"] for place in info.values()} == {"failed"}
         assert {place["version"] for place in info.values()} == {None}
