@@ -91,7 +91,6 @@ async def test_a_page_after_something_that_is_gone_says_so(
     assert (lost.status_code, lost.json()["code"]) == (422, "page_lost")
 
 
-@pytest.mark.xfail(strict=True, reason="list_included starts anew when ``after`` is gone")
 async def test_a_page_of_a_project_after_something_that_is_gone_says_so(
     stage: Stage, web: httpx.AsyncClient
 ) -> None:

@@ -70,7 +70,6 @@ async def test_a_wait_goes_on_after_the_last_event_that_was_seen(
     assert messages_of(again.text)[-1][0] == "end"
 
 
-@pytest.mark.xfail(strict=True, reason="the turn after a failure forgets it: mark_live clears it")
 async def test_a_failed_change_is_no_success_for_whoever_asks_later(
     stage: Stage, web: httpx.AsyncClient
 ) -> None:
@@ -85,7 +84,6 @@ async def test_a_failed_change_is_no_success_for_whoever_asks_later(
     assert (held["version"], held["state"]) == ("0.0.1", "ready")
 
 
-@pytest.mark.xfail(strict=True, reason="the turn after a failure forgets it: mark_live clears it")
 async def test_the_failure_of_the_last_change_stays_to_be_seen(
     stage: Stage, web: httpx.AsyncClient
 ) -> None:

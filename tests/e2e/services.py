@@ -61,7 +61,8 @@ class Small:
         return self.platform.refused("push", "--dir", str(self.folder), *arguments, code=code)
 
     def info(self) -> Any:
-        return self.platform.cs("service:info", self.name)["environments"]
+        with api(self.platform) as web:
+            return web.get(f"/api/services/{self.name}").raise_for_status().json()["environments"]
 
     def said(self, environment: str = "private") -> str:
         place = self.info()[environment]
@@ -72,13 +73,10 @@ class Small:
 
 def listing(platform: Platform, name: str) -> dict[str, Any]:
     """Return everything that is to be as it was after a refusal."""
-    return {
-        "services": platform.cs("service:list"),
-        "projects": platform.cs("project:list"),
-        "versions": platform.cs("version:list", name),
-        "service": platform.cs("service:info", name),
-        "uploads": sorted(path.name for path in platform.data.glob("uploads/*")),
-    }
+    paths = ("services", "projects", f"services/{name}/versions", f"services/{name}")
+    with api(platform) as web:
+        found = {path: web.get(f"/api/{path}").raise_for_status().json() for path in paths}
+    return {**found, "uploads": sorted(path.name for path in platform.data.glob("uploads/*"))}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.services import PLAIN, Small, api, archive, concluded, unchanged
+from tests.e2e.services import PLAIN, RUN, Small, api, archive, concluded, unchanged
 from tests.support.platform import Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -106,10 +106,10 @@ def test_200_mebibytes_are_refused_before_they_are_sent(platform: Platform, smal
     ("rest", "says", "line"),
     [
         (PLAIN + "colour: blue\n", "colour", 5),
-        ("database: maybe\n", "database", 2),
+        ("database: maybe\n" + RUN, "database", 2),
         ("health: {path: /, timeout: 10 years}\n" + PLAIN[: PLAIN.index("health")], "timeout", 2),
-        ("health: {path: health}\ndatabase: false\n", "path", 2),
-        ("health: {path: /, port: 1}\n", "port", 2),
+        ("health: {path: health}\n" + RUN, "path", 2),
+        ("health: {path: /, port: 1}\n" + RUN, "port", 2),
         ("run: {asgi: app.main}\n", "run", 2),
         ("run: {asgi: 'a:b', command: [x]}\n", "run", 2),
         ("version: one\n" + PLAIN, "version", 2),
@@ -138,18 +138,18 @@ def test_a_manifest_that_says_something_impossible(
 
 
 @pytest.mark.parametrize(
-    "name", ["ünïcode", "日本語", "a" * 300, "Steady", "a b", "-x", "x.y", "'; DROP TABLE x; --"]
+    "name", ["ünïcode", "日本語", "a" * 300, "Steady", "a b", "x.y", "'; DROP TABLE x; --"]
 )
 def test_a_name_that_is_none(platform: Platform, small: Small, name: str) -> None:
     with unchanged(small):
-        problem = platform.refused("project:create", "--yes", "--", name)
+        problem = platform.refused("project:create", name)
         assert problem["code"] == "bad_name"
         assert "a-z, 0-9 and -" in problem["hint"]
         if len(name) < 100:
             small.write()
-            create = ("service:create", "--dir", str(small.folder), "--", name)
+            create = ("service:create", name, "--dir", str(small.folder))
             assert platform.refused(*create)["code"] == "bad_name"
-        assert platform.refused("service:info", "--", name)["code"] == "service_not_found"
+        assert platform.refused("service:info", name)["code"] == "service_not_found"
         assert not (platform.home / name[:200]).exists()
 
 
@@ -279,7 +279,7 @@ def test_what_is_not_there(platform: Platform, small: Small) -> None:
         ("promote", "nobody"): "service_not_found",
         ("version:list", "nobody"): "service_not_found",
         ("service:remove", "nobody", "--yes"): "service_not_found",
-        ("pull", "steady", "--version", "9.9.9"): "version_not_found",
+        ("pull", "steady", "--version", "9.9.9", "--dir", "no-such-folder"): "version_not_found",
         ("project:info", "nobody"): "project_not_found",
         ("project:service:add", "empty-one", "nobody"): "service_not_found",
         ("project:service:info", "empty-one", "steady"): "service_in_this_project_not_found",

@@ -121,7 +121,6 @@ def test_the_old_version_goes_on_and_the_cause_is_told(small: Small, name: str) 
     assert small.info()["private"]["version"] == good["version"]
 
 
-@pytest.mark.xfail(strict=True, reason="start_failed, start_timeout and build_failed say no hint")
 @pytest.mark.parametrize("name", ["import error", "never listens"])
 def test_the_letter_says_what_to_type_next(small: Small, name: str) -> None:
     bad = CASES[name]
@@ -129,7 +128,6 @@ def test_the_letter_says_what_to_type_next(small: Small, name: str) -> None:
     assert small.push_refused()["hint"]
 
 
-@pytest.mark.xfail(strict=True, reason="_tail takes the deployment's lines, whoever printed them")
 def test_the_last_lines_are_those_of_the_version_that_failed(small: Small) -> None:
     small.write(app="import os\nprint('of the one before', flush=True)\nos._exit(1)\n")
     assert "of the one before" in small.push_refused()["detail"]
@@ -150,7 +148,6 @@ def test_what_the_table_says_is_a_short_letter_with_the_cause(small: Small) -> N
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="the turn after a failure forgets it: mark_live clears it")
 def test_who_looks_later_is_not_told_of_success(small: Small) -> None:
     small.write(app="import os\nos._exit(1)\n")
     deployment = small.push("--detach")["deployment"]

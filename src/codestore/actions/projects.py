@@ -152,7 +152,7 @@ async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Inc
         after = tuple(doomed(deployment, wish) for deployment in held.values())
         await records.put(*after)
         await emit_asked(records, wish, *after)
-    undo = f"cs project:service:add {project.name} {service.name} (the data is gone)"
+    undo = f"cs project:service:add {project.name} {service.name}"
     return Included(project, service, after, undo)
 
 

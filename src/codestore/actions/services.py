@@ -152,7 +152,7 @@ async def remove_service(office: Office, user: User, ref: str) -> Accepted:
         after = tuple(doomed(deployment, wish) for deployment in deployments)
         await records.put(*after)
         await emit_asked(records, wish, *after)
-    return Accepted(service, after, f"cs service:create {service.name} (its data is gone)")
+    return Accepted(service, after, f"cs service:create {service.name}")
 
 
 def born(

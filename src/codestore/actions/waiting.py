@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from codestore.actions.office import Office
 from codestore.domain.deployments import Deployment
-from codestore.domain.events import Event
-from codestore.domain.faults import Letter
+from codestore.domain.events import Event, EventKind
+from codestore.domain.faults import Letter, conflict
 from codestore.ports import Store
 
 EVERYTHING = "*"
@@ -105,10 +105,34 @@ async def _look(
     for id_, generation in waits.items():
         deployment = found[id_]
         if deployment is None:
+            letters += await _removed_instead(office, id_, generation)
             continue
         if deployment.status.generation < generation:
             return events, None
-        failure = deployment.status.failure
-        if failure is not None and failure.generation == generation:
-            letters.append(failure.letter)
+        letter = await _failure(office, deployment, generation)
+        if letter is not None:
+            letters.append(letter)
     return events, Ended(found, letters)
+
+
+async def _failure(office: Office, deployment: Deployment, generation: int) -> Letter | None:
+    """Say why a concluded generation failed, also to somebody who asks after the next one."""
+    failure = deployment.status.failure
+    if failure is not None and failure.generation == generation:
+        return failure.letter
+    if deployment.status.generation == generation:
+        return None
+    async with office.store.begin() as records:
+        told = await records.events(0, BATCH, newest=True, deployment=deployment.id)
+    mine = [held for held in told if held.generation == generation]
+    return next((held.letter for held in mine if held.kind is EventKind.FAILED), None)
+
+
+async def _removed_instead(office: Office, id_: str, generation: int) -> list[Letter]:
+    """Say that something else became of a change: the deployment was removed meanwhile."""
+    async with office.store.begin() as records:
+        told = await records.events(0, BATCH, newest=True, deployment=id_)
+    if any(held.kind is EventKind.REMOVED and held.generation == generation for held in told):
+        return []
+    fault = conflict("removed", "Removed meanwhile", "The deployment was removed before that.")
+    return [fault.letter]

@@ -6,6 +6,8 @@ from codestore import __version__
 from codestore.api import problems, projects, services, watching
 from codestore.api.desk import Desk
 
+MAX_JSON = 2**20  # bytes; uploads have a limit of their own
+
 
 def create_app(desk: Desk) -> FastAPI:
     """Build the API over a desk."""
@@ -14,6 +16,7 @@ def create_app(desk: Desk) -> FastAPI:
         version=__version__,
         description="Every service in the environments it needs, kept apart.",
         redoc_url=None,
+        max_body_size=MAX_JSON,
         redirect_slashes=False,  # a redirect would repeat the Host header of whoever asks
     )
     app.state.desk = desk

@@ -9,7 +9,7 @@ from codestore.actions.projects import Included
 from codestore.actions.queries import Seen
 from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, PageDep, UserDep
-from codestore.domain.faults import not_found
+from codestore.domain.faults import invalid, not_found
 from codestore.domain.names import shown
 from codestore.domain.services import Project, User
 from codestore.wire import (
@@ -62,7 +62,14 @@ async def list_included(
     project, seen = await queries.project_detail(desk.office, user, ref)
     services = sorted({held.service for held in seen}, key=lambda held: held.name)
     ids = [held.id for held in services]
-    first = ids.index(page.after) + 1 if page.after in ids else 0
+    if page.after is not None and page.after not in ids:
+        raise invalid(
+            "page_lost",
+            "The page is lost",
+            f"{shown(page.after)} is not in this project any more.",
+            hint="Start again with the first page.",
+        )
+    first = ids.index(page.after) + 1 if page.after is not None else 0
     part = services[first : first + page.limit]
     items = [
         views.inclusion_view(

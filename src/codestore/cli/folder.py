@@ -16,8 +16,13 @@ def service_of(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
+        line = getattr(error, "line", None)
         raise refused(
-            "manifest_unreadable", f"{MANIFEST} cannot be read", str(error), where=str(file)
+            "bad_manifest",
+            "Manifest refused",
+            str(error),
+            "Is it plain YAML: spaces and no tabs, each key once?",
+            f"{MANIFEST}:{line}" if line else str(file),
         ) from error
     name = said.get("service") if isinstance(said, dict) else None
     if not isinstance(name, str) or not name:

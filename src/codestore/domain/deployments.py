@@ -164,7 +164,10 @@ def doomed(deployment: Deployment, wish: Wish) -> Deployment:
 
 
 def mark_live(deployment: Deployment, now: datetime) -> Deployment:
-    """The wanted revision serves: conclude the generation."""
+    """The wanted revision serves: conclude the generation.
+
+    What is live because the change after it failed keeps that failure, for people to see.
+    """
     spec, status = deployment.spec, deployment.status
     live = status.live
     if live is None or live.revision != spec.revision:
@@ -178,7 +181,7 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
             status,
             generation=spec.generation,
             live=live,
-            failure=None,
+            failure=None if deployment.busy else status.failure,
             attempts=0,
             retry_at=None,
             crashes=0 if deployment.busy else status.crashes,

@@ -46,7 +46,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     old = [i for i in observed.view.instances if i.revision != wanted.revision]
     lost = _lost(new, wanted, now) if rolling else None
     if lost is not None:
-        return Plan((Planned(GiveUp(lost), "the new version did not come up"),))
+        return Plan((Planned(lost, "the new version did not come up"),))
     due = _grow(wanted, observed, new, rolling=rolling)
     due += _settle(new, wanted, rolling=rolling)
     serving = sum(i.state is InstanceState.SERVING for i in new)
@@ -124,21 +124,22 @@ def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Plann
     return due
 
 
-def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> Letter | None:
+def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> GiveUp | None:
     """Say why the new revision cannot become live, if that is so."""
     for instance in new:
         if instance.state is InstanceState.ENDED:
             detail = f"{instance.name} ended before it was ready: {instance.ending}."
-            return Letter(
-                FaultKind.FAILED, "start_failed", "The new version does not start", detail
-            )
+            return GiveUp(_no_start("start_failed", detail), instance.name)
         late = now - instance.since >= timedelta(seconds=wanted.start_timeout)
         if instance.state is InstanceState.STARTING and late:
             detail = f"{instance.name} was not ready within {wanted.start_timeout:g} s."
-            return Letter(
-                FaultKind.FAILED, "start_timeout", "The new version does not start", detail
-            )
+            return GiveUp(_no_start("start_timeout", detail), instance.name)
     return None
+
+
+def _no_start(code: str, detail: str) -> Letter:
+    hint = "Mend it and push again; cs logs shows all that it printed."
+    return Letter(FaultKind.FAILED, code, "The new version does not start", detail, hint)
 
 
 def _route(

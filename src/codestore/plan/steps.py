@@ -159,6 +159,7 @@ class GiveUp:
     """The wanted revision cannot become live: say why, with the last lines it printed."""
 
     letter: Letter
+    instance: str
 
     @property
     def key(self) -> str:

@@ -33,6 +33,7 @@ from codestore.reconcile.subject import Subject, database_password, workload
 
 MIGRATION_TIMEOUT = 600.0  # seconds
 TAIL = 10  # log lines that go into a fault
+LOOKED_AT = 1000  # log lines of the whole deployment in which they are looked for
 
 
 async def execute(
@@ -92,7 +93,7 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
         case Stop(instance, _):
             await doors.driver.stop(id_, instance)
         case GiveUp():
-            raise gave_up(step, await _tail(id_, doors))
+            raise gave_up(step, await _tail(id_, step.instance, doors))
         case Withdraw(hash_):
             await doors.gateway.withdraw(hash_)
         case Forget():
@@ -131,14 +132,16 @@ async def _prove(subject: Subject, instance: str, doors: Doors) -> None:
         await doors.driver.prove(id_, instance, subject.version.seal.manifest.health)
     except Fault as fault:
         letter = fault.letter
-        lines = await _tail(id_, doors)
+        lines = await _tail(id_, instance, doors)
         raise failed(
             letter.code, letter.title, with_lines(letter.detail, lines), letter.hint
         ) from fault
 
 
-async def _tail(id_: str, doors: Doors) -> list[str]:
-    return [line.text for line in await doors.logs.tail(id_, TAIL)]
+async def _tail(id_: str, instance: str, doors: Doors) -> list[str]:
+    """Return the last lines of one instance: not those of the version that goes on serving."""
+    lines = await doors.logs.tail(id_, LOOKED_AT)
+    return [line.text for line in lines if line.source == instance][-TAIL:]
 
 
 async def _tell(

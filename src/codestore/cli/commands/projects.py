@@ -25,6 +25,7 @@ def create(
     name = session.need(name, "NAME", "The name of the new project?")
     project = session.client.post(path("projects"), NewProject(name, description))
     session.output.answer(project, views.project)
+    session.output.aside(f"Undo: cs project:delete {name} --yes")
 
 
 @commands.add("project:list", "cs project:list")
