@@ -13,7 +13,7 @@ def check_problem(response, status, code):
     assert response.status_code == status
     assert response.headers["content-type"] == PROBLEM
     problem = response.json()
-    assert set(problem) == {"type", "title", "status", "detail", "code", "hint"}
+    assert set(problem) == {"type", "title", "status", "detail", "code", "hint", "where"}
     assert (problem["status"], problem["code"]) == (status, code)
     return problem
 
@@ -22,10 +22,10 @@ async def test_a_wrong_or_missing_key_is_refused_without_waking_the_service(stag
     service = await stage.service("a")
     await stage.gateway.publish(make_route("a", service.address, keys=("k1", "k2")))
     for path in (f"/{A}", f"/{A}/x", f"/{A}?x=1"):
-        check_problem(await stage.get(path), 401, "key-missing")
+        check_problem(await stage.get(path), 401, "key_missing")
         for wrong in ("", "k", "k1x", "K1", "k1,k2", "k1 k2", "[hidden]"):
             response = await stage.get(path, x_user_authorization=wrong)
-            check_problem(response, 403, "wrong-key")
+            check_problem(response, 403, "wrong_key")
     assert service.connections == 0
 
 
@@ -41,8 +41,8 @@ async def test_each_key_opens_and_none_reaches_the_service(stage, make_route):
 async def test_no_keys_means_that_nobody_passes(stage, make_route):
     service = await stage.service("a")
     await stage.gateway.publish(make_route("a", service.address, keys=()))
-    check_problem(await stage.get(f"/{A}/x", x_user_authorization=""), 403, "wrong-key")
-    check_problem(await stage.get(f"/{A}/x"), 401, "key-missing")
+    check_problem(await stage.get(f"/{A}/x", x_user_authorization=""), 403, "wrong_key")
+    check_problem(await stage.get(f"/{A}/x"), 401, "key_missing")
 
 
 async def test_a_public_service_does_not_see_keys_either(stage, make_route):
@@ -124,8 +124,8 @@ async def test_the_services_own_answers_pass_unchanged(stage, make_route):
 
 
 async def test_unknown_addresses_are_problems(stage):
-    check_problem(await stage.get(f"/{A}/x"), 404, "not-found")
-    check_problem(await stage.get("/nothing"), 404, "not-found")
+    check_problem(await stage.get(f"/{A}/x"), 404, "not_found")
+    check_problem(await stage.get("/nothing"), 404, "not_found")
 
 
 async def test_an_unavailable_deployment_says_why_but_only_to_those_with_a_key(stage, make_route):
@@ -136,7 +136,7 @@ async def test_an_unavailable_deployment_says_why_but_only_to_those_with_a_key(s
     problem = check_problem(response, 503, "unavailable")
     assert problem["detail"] == 'The build failed: "x"\nis 100% wrong'
     assert response.headers["retry-after"] == "1"
-    check_problem(await stage.get(f"/{A}/x"), 401, "key-missing")
+    check_problem(await stage.get(f"/{A}/x"), 401, "key_missing")
 
 
 async def test_a_service_that_cannot_be_reached_is_a_503(stage, make_route):
@@ -162,7 +162,7 @@ async def test_a_body_announced_as_too_large_is_a_413(stage, make_route):
     service = await stage.service("a")
     limits = Limits(max_body=10)
     await stage.gateway.publish(make_route("a", service.address, limits=limits))
-    check_problem(await stage.client.post(f"/{A}/x", content=b"x" * 11), 413, "too-large")
+    check_problem(await stage.client.post(f"/{A}/x", content=b"x" * 11), 413, "too_large")
     assert service.connections == 0
     assert (await stage.client.post(f"/{A}/x", content=b"x" * 10)).json()["body"] == 10
 
@@ -171,7 +171,6 @@ async def test_bad_requests_are_problems_too(stage):
     for raw, status in [
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/1.0\r\n\r\n", 426),
         (b"GET / HTTP/1.1\r\nhost: x\r\nbig: " + b"x" * 70_000 + b"\r\n\r\n", 431),
     ]:
         head, body = await stage.raw(raw)

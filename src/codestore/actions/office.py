@@ -100,8 +100,12 @@ async def _find(records: Records, kind: type[N], user: User, ref: str, prefix: s
 
 async def find_deployment(records: Records, service: Service, name: str) -> Deployment:
     """Return the deployment of a service in its own environment ``private`` or ``demo``."""
-    (environment,) = await records.find(Environment, service=service.id, name=name)
-    found = await records.find(Deployment, environment=environment.id)
+    environments = await records.find(Environment, service=service.id, name=name)
+    found = [
+        deployment
+        for environment in environments
+        for deployment in await records.find(Deployment, environment=environment.id)
+    ]
     if not found:
         raise not_found("deployment", f"{service.name}/{name}", "It is being removed.")
     return found[0]

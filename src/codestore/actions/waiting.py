@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from codestore.actions.office import Office
 from codestore.domain.deployments import Deployment
@@ -111,7 +111,7 @@ async def _look(
             return events, None
         letter = await _failure(office, deployment, generation)
         if letter is not None:
-            letters.append(letter)
+            letters.append(replace(letter, where=letter.where or deployment.kind.value))
     return events, Ended(found, letters)
 
 

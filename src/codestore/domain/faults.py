@@ -53,7 +53,7 @@ def invalid(code: str, title: str, detail: str, *, hint: str = "", where: str = 
 def not_found(what: str, name: str, hint: str = "") -> Fault:
     """Build the fault for a thing that does not exist, or that you may not know of."""
     code = f"{what.replace(' ', '_')}_not_found"
-    detail = f"There is no {what} {name!r} that you can see."
+    detail = f'There is no {what} "{name}" that you can see.'
     return Fault(Letter(FaultKind.NOT_FOUND, code, f"No such {what}", detail, hint))
 
 

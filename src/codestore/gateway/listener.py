@@ -59,6 +59,11 @@ def connection_manager() -> dict[str, Any]:
             # As nginx does: to many servers x_user and x-user are the same header.
             "headers_with_underscores_action": "DROP_HEADER",
         },
+        # Load generators and health checkers still speak it.
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": "codestore",
+        },
         "http2_protocol_options": {
             "allow_connect": True,
             "max_concurrent_streams": 128,

@@ -43,7 +43,7 @@ PROBLEMS = (
     Problem(
         status=403,
         needs_key=True,
-        code="wrong-key",
+        code="wrong_key",
         title="Forbidden",
         detail="This key does not open this deployment.",
         hint=_KEY_HINT,
@@ -51,7 +51,7 @@ PROBLEMS = (
     Problem(
         status=403,
         answer=401,
-        code="key-missing",
+        code="key_missing",
         title="Unauthorized",
         detail="This deployment is called with a key.",
         hint=_KEY_HINT,
@@ -59,7 +59,7 @@ PROBLEMS = (
     ),
     Problem(
         status=404,
-        code="not-found",
+        code="not_found",
         title="Not Found",
         detail="Nothing is served at this address.",
         hint=_LIST_HINT,
@@ -90,42 +90,35 @@ PROBLEMS = (
     ),
     Problem(
         status=413,
-        code="too-large",
+        code="too_large",
         title="Content Too Large",
         detail="The body is larger than this deployment takes.",
         hint="Send less at once.",
     ),
     Problem(
         status=408,
-        code="slow-request",
+        code="slow_request",
         title="Request Timeout",
         detail="The request did not arrive in time.",
         hint="Send the request again.",
     ),
     Problem(
-        status=426,
-        code="old-protocol",
-        title="Upgrade Required",
-        detail="HTTP/1.0 is not spoken here.",
-        hint="Use HTTP/1.1 or HTTP/2.",
-    ),
-    Problem(
         status=431,
-        code="headers-too-large",
+        code="headers_too_large",
         title="Request Header Fields Too Large",
         detail="The headers of the request are too large or too many.",
         hint="Send fewer or smaller headers.",
     ),
     Problem(
         status=502,
-        code="bad-answer",
+        code="bad_answer",
         title="Bad Gateway",
         detail="The service answered something that is not HTTP.",
         hint="cs events shows what happens to the deployment.",
     ),
     Problem(
         status=400,
-        code="bad-request",
+        code="bad_request",
         title="Bad Request",
         detail="The request is not valid HTTP.",
         hint="Check the request line, the headers and the path.",
@@ -175,11 +168,12 @@ def _filter(problem: Problem) -> dict[str, Any]:
 
 def _body(code: str, title: str, detail: str, hint: str) -> dict[str, Any]:
     members = {
-        "type": "about:blank",
+        "type": f"urn:codestore:problem:{code}",
         "title": title,
         "status": "%RESPONSE_CODE%",
         "detail": detail,
         "code": code,
         "hint": hint,
+        "where": "",
     }
     return {"json_format": members, "content_type": "application/problem+json"}
