@@ -205,6 +205,13 @@ async def test_a_huge_json_body_is_refused_without_keeping_it(
     assert peak < 8 * 2**20
 
 
+async def test_a_body_that_announces_too_much_is_refused_at_once(stage: Stage) -> None:
+    async with stage.client(None) as web:
+        headers = {**JSON, "content-length": str(2**21)}
+        answer = await web.post("/api/projects", content=b"{}", headers=headers)
+    assert refused(answer, 413)["code"] == "content_too_large"
+
+
 async def test_a_huge_upload_is_refused_and_nothing_is_kept(
     stage: Stage, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,7 @@ from fastapi import FastAPI
 from codestore import __version__
 from codestore.api import problems, projects, services, watching
 from codestore.api.desk import Desk
-
-MAX_JSON = 2**20  # bytes; uploads have a limit of their own
+from codestore.api.limits import MAX_JSON, AnnouncedLimit
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -21,6 +20,7 @@ def create_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     problems.install(app)
+    app.add_middleware(AnnouncedLimit)
     for router in (services.router, projects.router, watching.router):
         app.include_router(router)
     return app

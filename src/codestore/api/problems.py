@@ -38,6 +38,11 @@ def problem(letter: Letter) -> Problem:
     )
 
 
+def answer_to(letter: Letter) -> JSONResponse:
+    """Return the answer that tells of a fault."""
+    return _answer(problem(letter))
+
+
 def install(app: FastAPI) -> None:
     """Answer every kind of error with a problem; an unforeseen one tells nothing of its inside."""
     app.add_exception_handler(Fault, _on_fault)
@@ -49,7 +54,7 @@ def install(app: FastAPI) -> None:
 async def _on_fault(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, Fault):
         raise error
-    return _answer(problem(error.letter))
+    return answer_to(error.letter)
 
 
 async def _on_validation(request: Request, error: Exception) -> JSONResponse:
