@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from codestore import __version__
 from codestore.api import problems, projects, services, watching
 from codestore.api.desk import Desk
-from codestore.api.limits import MAX_JSON, AnnouncedLimit
+from codestore.api.limits import BodyLimit
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -15,12 +15,11 @@ def create_app(desk: Desk) -> FastAPI:
         version=__version__,
         description="Every service in the environments it needs, kept apart.",
         redoc_url=None,
-        max_body_size=MAX_JSON,
         redirect_slashes=False,  # a redirect would repeat the Host header of whoever asks
     )
     app.state.desk = desk
     problems.install(app)
-    app.add_middleware(AnnouncedLimit)
+    app.add_middleware(BodyLimit)
     for router in (services.router, projects.router, watching.router):
         app.include_router(router)
     return app

@@ -1,26 +1,51 @@
-"""Refusing a body that announces too much, before any of it is read, with a problem."""
+"""How large a request's body may be: refused by what it announces, or when it grows past that.
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+FastAPI reads a JSON body whole before it looks at the token, so this stands before everything.
+"""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codestore.api.problems import answer_to
 from codestore.api.uploads import MAX_IGNORED
 from codestore.domain.faults import FaultKind, Letter
 
 MAX_JSON = 2**20  # bytes
-UPLOADS = ("/api/services", "/versions")  # how the paths of uploads end
+UPLOADS = ("/api/services", "/versions")  # how the paths of uploads end; these count themselves
 
 
-class AnnouncedLimit:
-    """Looks at ``Content-Length`` only; a body without one is counted while it is read."""
+class BodyLimit:
+    """Bounds the body of each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _announced(scope) > _limit(scope["path"]):
-            await answer_to(_too_large(_limit(scope["path"])))(scope, receive, send)
+        """Pass a request on, unless its body is too large."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        limit = MAX_IGNORED + MAX_JSON if scope["path"].endswith(UPLOADS) else MAX_JSON
+        if _announced(scope) > limit:
+            await answer_to(_too_large(limit))(scope, receive, send)
+        else:
+            await self._app(scope, _counted(receive, limit), send)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:  # the one exception that FastAPI lets through while it reads a body
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit).detail)
+        return message
+
+    return counted
 
 
 def _announced(scope: Scope) -> int:
@@ -28,10 +53,6 @@ def _announced(scope: Scope) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-def _limit(path: str) -> int:
-    return MAX_IGNORED if path.endswith(UPLOADS) else MAX_JSON
 
 
 def _too_large(limit: int) -> Letter:

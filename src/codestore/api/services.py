@@ -9,7 +9,7 @@ from codestore.actions import queries, services
 from codestore.actions.services import Accepted, Submission
 from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, PageDep, UserDep
-from codestore.api.uploads import MAX_IGNORED, received
+from codestore.api.uploads import received
 from codestore.domain.services import User
 from codestore.wire import (
     Change,
@@ -33,7 +33,7 @@ async def list_services(desk: DeskDep, user: UserDep, page: PageDep) -> Listing[
     return Listing(items, found[-1].id if len(found) == page.limit else None)
 
 
-@router.post("", status_code=202, max_body_size=MAX_IGNORED)
+@router.post("", status_code=202)
 async def create_service(
     request: Request, desk: DeskDep, user: UserDep, name: Name, notes: Notes = ""
 ) -> Change[ServiceView]:
@@ -65,7 +65,7 @@ async def list_versions(
     return Listing(items, found[-1].id if len(found) == page.limit else None)
 
 
-@router.post("/{ref}/versions", status_code=202, max_body_size=MAX_IGNORED)
+@router.post("/{ref}/versions", status_code=202)
 async def push(
     ref: str, request: Request, desk: DeskDep, user: UserDep, notes: Notes = ""
 ) -> Change[ReleaseView]:
