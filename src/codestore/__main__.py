@@ -86,10 +86,11 @@ async def _down(data: Path) -> int:
             async for _ in events:
                 pass
     except KeeperError as error:
-        if error.code == DISCONNECTED:
-            return 0
-        sys.stderr.write(f"codestore: {error}\n")
-        return 1
+        if error.code != DISCONNECTED:
+            sys.stderr.write(f"codestore: {error}\n")
+            return 1
+    if data not in path.parents:
+        shutil.rmtree(path.parent, ignore_errors=True)  # what is in the temporary folder goes
     return 0
 
 

@@ -152,6 +152,7 @@ def read_settings(data: Path) -> Settings:
         for name, value in os.environ.items()
         if name in _FOR_BUILDS or name.upper().startswith(_FOR_BUILDS_PREFIXES)
     }
+    environment["TMPDIR"] = str(data / "uploads")  # what uv leaves there goes at the next start
     return Settings(
         data=data,
         host=choice.host,

@@ -160,7 +160,8 @@ class Wait:
 class Change(Generic[T]):
     """The answer to a change that was accepted: what it is about, what to wait for, the way back.
 
-    ``document`` tells of now; when the wait is over, its deployments are told anew.
+    ``document`` tells of now; when the wait is over, its deployments are told anew. ``undo`` is
+    empty when nothing served before.
     """
 
     document: T

@@ -115,9 +115,9 @@ async def test_ended_children_leave_the_journal(own_house: House) -> None:
 async def test_a_second_keeper_is_refused(own_house: House) -> None:
     client = await own_house.connect()
     second = await asyncio.to_thread(subprocess.run, own_house.command(), capture_output=True)
-    assert second.returncode == 1
+    assert second.returncode == 75
     assert second.stderr.decode() == (
-        f"codestore.keeper: another keeper is running in {own_house.run} [start]\n"
+        f"codestore.keeper: another keeper is running in {own_house.run} [in-use]\n"
     )
     assert (await run(client, child("a", "true"))).code == 0
 

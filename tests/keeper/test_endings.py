@@ -181,7 +181,7 @@ async def test_shutdown_goes_by_order_and_leaves_nothing(own_house: House) -> No
             async for each in events:
                 assert isinstance(each, Exited)
                 ended.append(each.name)
-    assert ended == ["service", "control", "envoy", "postgres"]
+    assert ended == ["control", "service", "envoy", "postgres"]
     assert await own_house.over() == 0
     left = sorted(str(each.relative_to(own_house.run)) for each in own_house.run.rglob("*"))
     assert left == ["keeper.lock", "n", "s"], path

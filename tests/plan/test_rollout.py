@@ -11,6 +11,7 @@ from codestore.domain.faults import failed
 from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.routing import Endpoint
+from codestore.domain.versions import Migration, Seal
 from codestore.plan.desired import Wanted, desired, routed
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.rollout import removal, rollout
@@ -18,6 +19,7 @@ from codestore.plan.steps import Publish
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
+FILES = (Migration("migrations/1.sql", "a"),)
 SHARED = (Endpoint("unix:shared"),)
 STARTING, READY, SERVING, DRAINING, ENDED = InstanceState
 
@@ -52,7 +54,7 @@ def seen(held: Deployment, *instances: Instance, routed_: bool = True) -> Observ
 
 
 def goal(held: Deployment) -> Wanted:
-    return desired(held, MANIFEST, ())
+    return desired(held, Seal(held.spec.digest, "content", MANIFEST, migrations=FILES), ())
 
 
 def keys(plan: Plan) -> list[str]:
@@ -71,6 +73,15 @@ def test_a_first_version_is_prepared_migrated_and_started() -> None:
 def test_a_migration_that_has_run_is_not_run_again() -> None:
     held = replace(deployment(), status=Status(migrated=("d2",)))
     assert "migrate:d2" not in keys(plan_of(held, Observed()))
+
+
+def test_going_back_behind_a_migration_asks_nothing_of_the_older_version() -> None:
+    later = (*FILES, Migration("migrations/2.sql", "b"))
+    held = replace(deployment(), status=Status(migrated=("d3",), applied=later))
+    assert "migrate:d2" not in keys(plan_of(held, Observed()))
+    changed = (Migration("migrations/1.sql", "another"),)
+    held = replace(deployment(), status=Status(migrated=("d3",), applied=changed))
+    assert "migrate:d2" in keys(plan_of(held, Observed()))
 
 
 def test_a_new_instance_proves_itself_before_it_is_admitted() -> None:

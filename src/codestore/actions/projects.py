@@ -9,7 +9,7 @@ from codestore.actions.office import (
     find_project,
     find_service,
 )
-from codestore.actions.services import born, find_version, nothing_live, refuse_same
+from codestore.actions.services import NO_WAY_BACK, born, find_version, nothing_live, refuse_same
 from codestore.domain.deployments import Deployment, doomed, require_idle, retargeted
 from codestore.domain.environments import POLICIES, PROJECT_KINDS, Environment, Kind, project_kind
 from codestore.domain.faults import conflict, invalid, not_found
@@ -187,7 +187,7 @@ async def _members(
 def _undo_roll(project: Project, service: Service, before: Deployment) -> str:
     live = before.status.live
     if live is None:
-        return f"cs project:service:remove {project.name} {service.name} --yes"
+        return NO_WAY_BACK
     return (
         f"cs project:service:roll {project.name} {service.name} "
         f"--env {before.kind} --version {live.number}"

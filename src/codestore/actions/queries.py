@@ -29,12 +29,16 @@ MAX_LOG_LINES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A deployment with what is needed to show it. ``key`` is ``None`` when you may not see it."""
+    """A deployment with what is needed to show it.
+
+    ``key`` is ``None`` when you may not see it, ``database`` when the version wants none.
+    """
 
     deployment: Deployment
     service: Service
     environment: Environment
     key: Secret | None
+    database: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,10 @@ async def _seen(
         key = await _developer_key(office, records, deployment.project, owner == user.id)
     elif deployment.kind is Kind.PRIVATE:
         key = await _developer_key(office, records, service.id, service.owner == user.id)
-    return Seen(deployment, service, environment, key)
+    found = await records.find(Version, service=service.id, number=deployment.spec.number)
+    wanted = not found or found[0].seal.manifest.database
+    database = deployment.database if wanted else None
+    return Seen(deployment, service, environment, key, database)
 
 
 async def _developer_key(

@@ -8,10 +8,11 @@ from codestore.domain.deployments import Deployment, Spec, Wish, doomed, require
 from codestore.domain.environments import SERVICE_KINDS, Environment, Kind
 from codestore.domain.faults import Fault, conflict, invalid, not_found
 from codestore.domain.names import check_name, shown
-from codestore.domain.services import Service, User, require_owner
+from codestore.domain.services import Project, Service, User, require_owner
 from codestore.domain.versions import History, Number, Seal, Version, next_number
 from codestore.ports import Records
 
+NO_WAY_BACK = ""  # nothing served before: only a removal would undo it, with all data
 NOTES_LIMIT = 10_000  # characters
 
 
@@ -142,17 +143,24 @@ async def remove_service(office: Office, user: User, ref: str) -> Accepted:
     async with office.change(*held) as records:
         deployments = await records.find(Deployment, service=service.id)
         if any(deployment.project for deployment in deployments):
-            raise conflict(
-                "service_in_use",
-                "A project includes this service",
-                f"{service.name} is included in a project; its data there would be lost.",
-                f"Exclude it first: cs project:service:remove PROJECT {service.name}",
-            )
+            raise await _in_use(records, service, deployments)
         wish = office.wish(user, f"remove {service.name}")
         after = tuple(doomed(deployment, wish) for deployment in deployments)
         await records.put(*after)
         await emit_asked(records, wish, *after)
     return Accepted(service, after, f"cs service:create {service.name}")
+
+
+async def _in_use(records: Records, service: Service, held: list[Deployment]) -> Fault:
+    ids = dict.fromkeys(deployment.project for deployment in held if deployment.project)
+    projects = [await records.get(Project, id_) for id_ in ids]
+    names = [project.name for project in projects if project is not None]
+    return conflict(
+        "service_in_use",
+        "A project includes this service",
+        f"{service.name} is included in {', '.join(names)}; its data there would be lost.",
+        f"Exclude it first: cs project:service:remove {names[0]} {service.name}",
+    )
 
 
 def born(
@@ -250,5 +258,5 @@ def _version(
 def _undo_roll(service: Service, before: Deployment) -> str:
     live = before.status.live
     if live is None:
-        return f"cs service:remove {service.name} --yes"
+        return NO_WAY_BACK
     return f"cs service:roll {service.name} --env {before.kind} --version {live.number}"

@@ -47,7 +47,7 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
         access=POLICIES[deployment.kind].access.value,
         state=deployment.state.value,
         instances=deployment.status.serving,
-        database=deployment.database,
+        database=seen.database,
         generation=deployment.spec.generation,
         deployed_at=live.since if live else None,
         failure=problem(failure.letter) if failure else None,

@@ -42,7 +42,8 @@ def conclude(
     session.output.answer(document, view)
     if detach:
         session.output.aside(f"Going on; follow it: {_how_to_follow(change['waits'])}")
-    session.output.aside(f"Undo: {change['undo']}")
+    undo = change["undo"] or "there is no earlier version to go back to"
+    session.output.aside(f"Undo: {undo}")
 
 
 def refreshed(document: Any, deployments: dict[str, Document]) -> Any:
@@ -107,11 +108,19 @@ def _interruptible(session: Session, waits: list[Document]) -> Iterator[None]:
 
 
 def _tell_failure(session: Session, conclusion: Document) -> None:
-    """Print what went wrong, and end."""
+    """Print what went wrong, as one problem, and end."""
     told = conclusion["problems"] or [{"title": "The change failed", "detail": "See cs events."}]
-    for problem in told:
-        session.output.problem(problem_of(problem))
+    session.output.problem(problem_of(_merged(told)))
     raise typer.Exit(ExitCode.FAILED)
+
+
+def _merged(told: list[Document]) -> Document:
+    """Make one problem of those of several environments; ``where`` names them all."""
+    if len(told) == 1:
+        return told[0]
+    where = ", ".join(str(problem.get("where", "")) for problem in told)
+    details = [f"{problem.get('where', '')}: {problem['detail']}" for problem in told]
+    return {**told[0], "where": where, "detail": "\n".join(details)}
 
 
 def _how_to_follow(waits: list[Document]) -> str:

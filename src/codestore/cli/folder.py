@@ -4,6 +4,8 @@ from pathlib import Path
 
 from codestore.cli.loading import load
 from codestore.cli.problems import refused
+from codestore.domain.faults import Fault
+from codestore.domain.names import check_name
 
 MANIFEST = "codestore.yaml"
 
@@ -29,6 +31,15 @@ def service_of(folder: Path) -> str | None:
         hint = "Add a line: service: NAME"
         raise refused("no_service", "No service", f"{file} does not name one.", hint, str(file))
     return name
+
+
+def require_name(name: str) -> None:
+    """Refuse a name that the platform would refuse, before a folder is made for it."""
+    try:
+        check_name("service", name)
+    except Fault as fault:
+        letter = fault.letter
+        raise refused(letter.code, letter.title, letter.detail, letter.hint) from fault
 
 
 def require_manifest(folder: Path) -> None:

@@ -15,6 +15,7 @@ from codestore.cli.view import Document
 _PAUSE = 0.02  # seconds between two looks
 _PATIENCE = 60.0  # seconds for a start
 _LOOK = 2.0  # seconds for one look
+_RUNS_ALREADY = 75  # exit code of a platform that finds another one in its folder
 _TAIL = 12  # lines of the logs that are shown when it fails
 
 
@@ -71,7 +72,7 @@ def start_detached(launch: Launch) -> tuple[Document, float]:
     while time.monotonic() - started < _PATIENCE:
         if (found := running(launch.data)) is not None:
             return found, time.monotonic() - started
-        if (code := process.poll()) is not None:
+        if (code := process.poll()) not in (None, _RUNS_ALREADY):  # else the other is awaited
             raise _not_started(launch, f"It ended at once, with exit code {code}.")
         time.sleep(_PAUSE)
     raise _not_started(launch, f"It is not ready after {_PATIENCE:g} s; it goes on trying.")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from codestore.domain.conditions import Condition, Conditions, ConditionType, Truth, find, marked
 from codestore.domain.environments import Kind
 from codestore.domain.faults import Fault, Letter, conflict
+from codestore.domain.versions import Migration
 
 
 class State(StrEnum):
@@ -63,7 +64,8 @@ class Failure:
 class Status:
     """What is known. ``generation`` is the last one that was concluded, well or not.
 
-    ``migrated`` names the digests whose migrations have run on this database; ``attempts`` and
+    ``migrated`` names the digests whose migrations have run on this database, ``applied`` the files
+    they had; ``attempts`` and
     ``retry_at`` count tries after failures that may pass; ``crashes`` counts instances that
     ended by themselves since the version went live.
     """
@@ -72,6 +74,7 @@ class Status:
     live: Live | None = None
     failure: Failure | None = None
     migrated: tuple[str, ...] = ()
+    applied: tuple[Migration, ...] = ()
     attempts: int = 0
     retry_at: datetime | None = None
     crashes: int = 0

@@ -11,7 +11,9 @@ _SHOWN = 60
 
 def shown(value: str) -> str:
     """Return a hostile string short and printable, for an error message."""
-    text = value.encode("unicode_escape").decode("ascii")
+    text = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in value
+    )
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

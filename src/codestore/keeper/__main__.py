@@ -15,13 +15,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.errors import KeeperError
+from codestore.keeper.errors import IN_USE, KeeperError
 from codestore.keeper.keeper import keep
 from codestore.keeper.rundir import RunDir
 from codestore.keeper.spec import ChildSpec
 
-CONTROL_ORDER: Final = 1
-"""The control process ends after the services (0), before Envoy (2) and PostgreSQL (3)."""
+CONTROL_ORDER: Final = -1
+"""The control process ends first: it would take the end of the services (0) for a failure."""
+
+RUNS_ALREADY: Final = 75
+"""Exit code when another keeper has the run folder (``EX_TEMPFAIL`` of sysexits)."""
 
 MAX_FILES: Final = 524_288
 """Descriptors a process may have; not more, because some programs close every possible one."""
@@ -54,7 +57,8 @@ def main() -> int:
         wanted = keep(RunDir(given.run.absolute()), given.logs.absolute(), control, _tell)
     except (KeeperError, OSError) as failure:
         sys.stderr.write(f"codestore.keeper: {failure}\n")
-        return 1
+        taken = isinstance(failure, KeeperError) and failure.code == IN_USE
+        return RUNS_ALREADY if taken else 1
     return 0 if wanted else 1
 
 

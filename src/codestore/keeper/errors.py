@@ -12,6 +12,7 @@ EXEC: Final = "exec"  # the program could not be started; the message has the sy
 CLOSING: Final = "closing"  # the keeper is shutting down and takes nothing new
 SYSTEM: Final = "system"  # the operating system refused; the message has its reason
 INTERNAL: Final = "internal"  # a bug; the keeper's own log has the traceback
+IN_USE: Final = "in-use"  # another keeper has the run folder
 START: Final = "start"  # the keeper itself cannot start (run folder in use, or not ours)
 
 # Raised by the client.

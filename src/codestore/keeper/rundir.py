@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.errors import START, KeeperError
+from codestore.keeper.errors import IN_USE, START, KeeperError
 from codestore.keeper.listeners import check_path
 
 _PATIENCE: Final = 0.5  # seconds for the lock
@@ -71,7 +71,7 @@ class RunDir:
         held = os.open(self.root / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _locked(held):
             os.close(held)
-            raise KeeperError(START, f"another keeper is running in {self.root}")
+            raise KeeperError(IN_USE, f"another keeper is running in {self.root}")
         return held
 
     def remove_stale(self) -> None:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from codestore.domain.deployments import Deployment
+from codestore.domain.deployments import Deployment, Status
 from codestore.domain.environments import POLICIES
-from codestore.domain.manifest import Manifest, Override
+from codestore.domain.manifest import Override
 from codestore.domain.routing import Endpoint, Route
 from codestore.domain.secret import Secret
+from codestore.domain.versions import Migration, Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,16 @@ class Wanted:
     digest: str
     database: str | None
     migrate: bool
+    migrations: tuple[Migration, ...]
     count: int
     start_timeout: float
     drain: float
     route: Route
 
 
-def desired(deployment: Deployment, manifest: Manifest, keys: tuple[Secret, ...]) -> Wanted:
-    """Combine intent, manifest and policy into one goal."""
+def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wanted:
+    """Combine intent, what is sealed in the version, and policy into one goal."""
+    manifest = seal.manifest
     policy = POLICIES[deployment.kind]
     override = manifest.overrides.get(deployment.kind, Override())
     minimum = policy.min_instances if override.min_instances is None else override.min_instances
@@ -35,7 +38,8 @@ def desired(deployment: Deployment, manifest: Manifest, keys: tuple[Secret, ...]
         revision=deployment.spec.revision,
         digest=digest,
         database=deployment.database if manifest.database else None,
-        migrate=bool(manifest.migrate) and digest not in deployment.status.migrated,
+        migrate=_must_migrate(deployment.status, seal),
+        migrations=seal.migrations,
         count=max(1, minimum),
         start_timeout=manifest.health.timeout,
         drain=policy.drain,
@@ -48,6 +52,17 @@ def desired(deployment: Deployment, manifest: Manifest, keys: tuple[Secret, ...]
             limits=policy.limits,
         ),
     )
+
+
+def _must_migrate(status: Status, seal: Seal) -> bool:
+    """Whether the version has migrations that have not run on this database.
+
+    A version whose files have all run there with a later one has nothing to add: going back to
+    it must not ask its migration tool, which does not know the later files.
+    """
+    if not seal.manifest.migrate or seal.digest in status.migrated:
+        return False
+    return not seal.migrations or not set(seal.migrations) <= set(status.applied)
 
 
 def routed(

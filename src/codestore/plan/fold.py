@@ -32,8 +32,8 @@ def fold(
     news: list[News] = []
     for outcome in outcomes:
         match outcome:
-            case Done(step=Migrate(digest=digest)):
-                after = _migrated(after, digest)
+            case Done(step=Migrate() as step):
+                after = _migrated(after, step)
             case Done(step=Stop(ended=str(ending), instance=instance)):
                 after = _crashed(after, now)
                 news.append((EventKind.INSTANCE_ENDED, f"{instance} ended: {ending}", None))
@@ -59,9 +59,15 @@ def retry_delay(attempts: int) -> timedelta:
     return timedelta(seconds=min(FIRST_RETRY * 2 ** min(attempts, 10), LONGEST_RETRY))
 
 
-def _migrated(deployment: Deployment, digest: str) -> Deployment:
-    migrated = (*deployment.status.migrated, digest)
-    return replace(deployment, status=replace(deployment.status, migrated=migrated))
+def _migrated(deployment: Deployment, step: Migrate) -> Deployment:
+    status = deployment.status
+    fresh = (file for file in step.files if file not in status.applied)
+    status = replace(
+        status,
+        migrated=(*status.migrated, step.digest),
+        applied=(*status.applied, *fresh),
+    )
+    return replace(deployment, status=status)
 
 
 def _crashed(deployment: Deployment, now: datetime) -> Deployment:

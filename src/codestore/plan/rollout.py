@@ -98,7 +98,11 @@ def _grow(
     if wanted.database is not None and not observed.database:
         due.append(Planned(CreateDatabase(wanted.database), "it has none yet"))
     if wanted.migrate and rolling:
-        due.append(Planned(Migrate(wanted.digest), "this version has not migrated it yet"))
+        due.append(
+            Planned(
+                Migrate(wanted.digest, wanted.migrations), "this version has not migrated it yet"
+            )
+        )
     due += [Planned(Start(wanted.revision, ordinal), why) for ordinal in missing]
     return due
 

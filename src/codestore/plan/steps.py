@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from codestore.domain.faults import Letter
 from codestore.domain.routing import Endpoint
+from codestore.domain.versions import Migration
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Migrate:
     """Run the version's migrations on the deployment's database."""
 
     digest: str
+    files: tuple[Migration, ...] = ()
 
     @property
     def key(self) -> str:

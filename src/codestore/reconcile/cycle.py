@@ -42,7 +42,7 @@ async def cycle(id_: str, doors: Doors) -> Turn:
 async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:
     """Observe and plan; changes nothing."""
     observed = await observe(subject, doors)
-    wanted = desired(subject.deployment, subject.version.seal.manifest, subject.keys)
+    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
     if subject.deployment.spec.removed:
         return removal(subject.deployment, observed), wanted
     return rollout(subject.deployment, wanted, observed, doors.clock.now()), wanted
@@ -95,6 +95,7 @@ def _merged(current: Deployment, after: Deployment) -> Deployment:
     status = replace(
         current.status,
         migrated=after.status.migrated,
+        applied=after.status.applied,
         crashes=after.status.crashes,
         serving=after.status.serving,
     )

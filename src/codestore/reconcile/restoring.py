@@ -25,7 +25,7 @@ async def _route(deployment: Deployment, doors: Doors) -> Route | None:
         subject = await read_subject(records, doors.vault, deployment.id)
     if subject is None:
         return None
-    wanted = desired(subject.deployment, subject.version.seal.manifest, subject.keys)
+    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
     view = await doors.driver.observe(deployment.id)
     unavailable = None if view.endpoints else "This service is being started."
     return routed(wanted.route, view.endpoints, deployment.status.live.revision, unavailable)

@@ -13,7 +13,7 @@ from codestore.vault import FileVault
 
 ENVOY, POSTGRES = "envoy", "postgres"
 STATE_DATABASE = "codestore"
-ENVOY_ORDER, POSTGRES_ORDER = 2, 3  # they end after the control process
+ENVOY_ORDER, POSTGRES_ORDER = 2, 3  # they end after the services
 POSTGRES_PATIENCE = 60.0  # seconds: a server that was killed recovers first
 
 

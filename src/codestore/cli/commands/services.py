@@ -9,7 +9,7 @@ import typer
 from codestore.cli.arguments import Detach, Folder, Notes, Service, ToEnvironment, ToVersion
 from codestore.cli.changes import conclude
 from codestore.cli.client import path
-from codestore.cli.folder import MANIFEST, require_manifest, service_of
+from codestore.cli.folder import MANIFEST, require_manifest, require_name, service_of
 from codestore.cli.pack import packed
 from codestore.cli.problems import CommandError, refused
 from codestore.cli.registry import Commands
@@ -49,6 +49,7 @@ def create(
     folder = folder or _own_folder(name)
     made = not (folder / MANIFEST).is_file()
     if made:
+        require_name(name)
         scaffold(template, folder, name)
     try:
         with packed(folder) as archive:
@@ -72,9 +73,14 @@ def push(
     """Deploy the folder to private, as a new version."""
     require_manifest(folder)
     name = session.need_service(None, folder)
-    with packed(folder) as archive:
-        query = {"notes": notes or None}
-        change = session.client.upload(path("services", name, "versions"), query, archive)
+    query = {"notes": notes or None}
+    try:
+        with packed(folder) as archive:
+            change = session.client.upload(path("services", name, "versions"), query, archive)
+    except CommandError as error:
+        if error.problem.code == "service_not_found":
+            error.problem.hint = f"cs service:create {name} --dir {folder}"
+        raise
     conclude(session, change, views.release, detach=detach)
 
 

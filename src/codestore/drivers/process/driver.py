@@ -15,7 +15,15 @@ from codestore.domain.manifest import Health, RunKind
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
 from codestore.drivers.process.children import Child, Children
-from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, free_port, service_spec
+from codestore.drivers.process.launching import (
+    FINAL_GRACE,
+    NEVER,
+    Host,
+    clear_code,
+    free_port,
+    provide_code,
+    service_spec,
+)
 from codestore.drivers.process.naming import SERVICE, Label, Phase, instance_name
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import EXEC, KeeperError
@@ -79,6 +87,7 @@ class ProcessDriver:
         name = instance_name(workload.deployment, workload.revision, ordinal)
         if self.children.get(name) is not None:
             return
+        await asyncio.to_thread(provide_code, self._host, workload)
         port = 0
         if workload.run.kind is RunKind.COMMAND:
             port = free_port()
@@ -151,6 +160,7 @@ class ProcessDriver:
                 ) from error
         await self._ask(self.children.forget(instance))
         await self._ask(self.children.close_socket(instance))
+        await self._clear(deployment)
         self._changed.put_nowait(deployment)
 
     async def remove(self, deployment: str) -> None:
@@ -166,6 +176,11 @@ class ProcessDriver:
         """Yield deployments whose processes changed."""
         while True:
             yield await self._changed.get()
+
+    async def _clear(self, deployment: str) -> None:
+        """Delete the code of revisions that nothing runs any more."""
+        running = {child.label.revision for child in self.children.of(deployment)}
+        await asyncio.to_thread(clear_code, self._host, deployment, running)
 
     def _require(self, name: str) -> Child:
         child = self.children.get(name)

@@ -1,7 +1,10 @@
 """From a workload to a process: its command, its environment, its folder."""
 
+import os
+import shutil
 import socket
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +42,39 @@ def task_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildS
     return _spec(host, workload, name, label, ())
 
 
+def provide_code(host: Host, workload: Workload) -> Path:
+    """Return the revision's own copy of the code, made when it is not there yet.
+
+    A service may write beside its code. The sealed tree stays as it was pushed, and no other
+    deployment sees what this one wrote.
+    """
+    place = code_folder(host, workload.deployment, workload.revision)
+    if place.exists():
+        return place
+    fresh = place.with_name(f"{place.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(workload.artifact.code, fresh, symlinks=True)
+    for folder, _, files in os.walk(fresh):
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    fresh.rename(place)
+    return place
+
+
+def code_folder(host: Host, deployment: str, revision: int) -> Path:
+    """Return where a revision's copy of the code is."""
+    return host.work / deployment / f"code-{revision}"
+
+
+def clear_code(host: Host, deployment: str, keep: Collection[int]) -> None:
+    """Delete the copies of revisions other than these."""
+    kept = {code_folder(host, deployment, revision) for revision in keep}
+    for place in (host.work / deployment).glob("code-*"):
+        if place not in kept:
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def free_port() -> int:
     """Return a port of this host that nobody listens on just now."""
     with socket.socket() as probe:
@@ -58,7 +94,7 @@ def _spec(
         name=name,
         argv=_command(workload),
         env=_environment(host, workload, home, label),
-        cwd=workload.artifact.code,
+        cwd=str(code_folder(host, workload.deployment, workload.revision)),
         sockets=sockets,
         log=str(log),
         label=label.written(),

@@ -1,11 +1,12 @@
 """The door ``Tasks`` on this host: a command run to its end, beside the instances."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
 from codestore.drivers.process.children import Child, Children
-from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, task_spec
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, provide_code, task_spec
 from codestore.drivers.process.naming import TASK, Label
 from codestore.keeper.errors import KeeperError
 
@@ -30,6 +31,7 @@ class ProcessTasks:
         """Run and wait; at most ``timeout`` seconds, then it is ended and has failed."""
         child_name = f"{workload.deployment}.{name}"
         label = Label(workload.deployment, TASK, workload.revision, 0, workload.drain)
+        await asyncio.to_thread(provide_code, self._host, workload)
         try:
             await self._children.spawn(task_spec(self._host, workload, child_name, label))
             ending = await self._ending(child_name, timeout)

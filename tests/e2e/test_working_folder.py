@@ -1,0 +1,113 @@
+"""A service may write beside its code; what is stopped in the middle goes on later."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.platform import CS, KEY, Platform
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("survival")]
+WRITER = """
+import os, time
+
+time.sleep(float(os.environ.get("SLOW", 0)) or {slow})
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    with open("here.txt", "a") as file:
+        file.write("x")
+    body = open("here.txt").read().encode()
+    await send({{"type": "http.response.start", "status": 200, "headers": []}})
+    await send({{"type": "http.response.body", "body": body}})
+"""
+REVISION = """
+revision, down_revision = "a_note", "{down}"
+
+def upgrade():
+    from alembic import op
+    op.execute("ALTER TABLE orders ADD COLUMN note text")
+"""
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Platform]:
+    made = Platform()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.close()
+
+
+def writer(platform: Platform, slow: float = 0.0) -> Path:
+    folder = platform.home / "writer"
+    (folder / "app").mkdir(parents=True, exist_ok=True)
+    (folder / "app/main.py").write_text(WRITER.format(slow=slow))
+    manifest = "service: writer\ndatabase: false\nrun: {asgi: 'app.main:app'}\n"
+    (folder / "codestore.yaml").write_text(manifest)
+    return folder
+
+
+def call(deployment: dict[str, Any], path: str = "/") -> httpx.Response:
+    headers = {KEY: deployment["key"] or ""}
+    return httpx.get(deployment["url"] + path, headers=headers, timeout=30)
+
+
+def test_what_a_service_writes_is_its_own(own: Platform) -> None:
+    made = own.cs("service:create", "writer", "--dir", str(writer(own)))["environments"]
+    before = len(call(made["private"]).text)  # the health check wrote too
+    assert len(call(made["private"]).text) == before + 1
+    assert len(call(made["demo"]).text) == before
+    own.cs("project:create", "papers")
+    added = own.cs("project:service:add", "papers", "writer")  # the sealed version is untouched
+    assert call(added["environments"]["staging"]).status_code == 200
+    assert made["private"]["database"] is None
+
+
+def test_down_in_the_middle_of_a_push_lets_it_end_after_up(own: Platform) -> None:
+    folder = writer(own, slow=2.0)
+    waiting = subprocess.Popen(
+        [str(CS), "push", "--dir", str(folder), "-o", "json"],
+        env=own.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while "start:" not in str(own.cs("events", "-s", "writer", "-e", "private", "-n", "3")):
+        assert time.monotonic() < deadline
+    own.cs("down")
+    own.cs("up", "--detach")
+    output, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, errors
+    assert json.loads(output)["deployment"]["state"] == "ready"
+
+
+def test_rolling_back_behind_a_migration_where_the_older_version_never_ran(own: Platform) -> None:
+    folder = own.copy("orders")
+    versions = folder / "alembic/versions"
+    newest = sorted(versions.glob("*.py"))[-1].read_text()
+    lines = (line for line in newest.splitlines() if line.startswith("revision"))
+    down = next(lines).split('"')[1]
+    own.cs("service:create", "orders", "--dir", str(folder))
+    (versions / "9999_note.py").write_text(REVISION.format(down=down))
+    own.cs("push", "--dir", str(folder))
+    own.cs("promote", "orders")
+    own.cs("project:create", "shop")
+    places = own.cs("project:service:add", "shop", "orders")["environments"]
+    line = {"product": "tea", "quantity": 1, "price": "1.00"}
+    order = {"customer": "Ada", "lines": [line]}
+    url, headers = places["staging"]["url"], {KEY: places["staging"]["key"]}
+    assert httpx.post(f"{url}/orders", json=order, headers=headers).status_code == 201
+    roll = ("project:service:roll", "shop", "orders", "--env", "staging", "--version")
+    for version in ("0.1.0", "latest"):
+        own.cs(*roll, version)
+        assert len(call(places["staging"], "/orders").json()) == 1
