@@ -62,7 +62,10 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     keeper += ["--logs", str(data / "logs"), "--socket", API_SOCKET, "--"]
     control = [sys.executable, "-m", "codestore.control", "--data", str(data)]
     os.chdir(data)
-    os.execve(sys.executable, [*keeper, *control], inherited_environment())  # noqa: S606 - a list, no shell
+    environment = inherited_environment()
+    # Children of the control process are programs of their own: nothing of gRPC goes on in them.
+    environment["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+    os.execve(sys.executable, [*keeper, *control], environment)  # noqa: S606 - a list, no shell
 
 
 def _taken(host: str, port: int) -> str | None:

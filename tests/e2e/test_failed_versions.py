@@ -229,10 +229,9 @@ def test_a_service_whose_first_version_fails_is_there_and_can_be_mended(
     try:
         assert (done.returncode, done.stdout) == (1, "")
         problems = [json.loads(line) for line in done.stderr.splitlines() if line[:1] == "{"]
-        assert len(problems) == 2  # one for each environment
-        for problem in problems:
-            assert problem["code"] == "start_failed"
-            assert "never lived" in problem["detail"]
+        (problem,) = problems  # one, of both environments
+        assert (problem["code"], problem["where"]) == ("start_failed", "private, demo")
+        assert problem["detail"].count("never lived") == 2
         info = small.info()
         assert {place["state"] for place in info.values()} == {"failed"}
         assert {place["version"] for place in info.values()} == {None}

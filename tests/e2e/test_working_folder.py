@@ -14,9 +14,9 @@ from tests.support.platform import CS, KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("survival")]
 WRITER = """
-import os, time
+import time
 
-time.sleep(float(os.environ.get("SLOW", 0)) or {slow})
+time.sleep({slow})
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -55,13 +55,20 @@ def writer(platform: Platform, slow: float = 0.0) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(own: Platform) -> dict[str, Any]:
+    """The writer's deployments."""
+    created = own.cs("service:create", "writer", "--dir", str(writer(own)))
+    environments: dict[str, Any] = created["environments"]
+    return environments
+
+
 def call(deployment: dict[str, Any], path: str = "/") -> httpx.Response:
     headers = {KEY: deployment["key"] or ""}
     return httpx.get(deployment["url"] + path, headers=headers, timeout=30)
 
 
-def test_what_a_service_writes_is_its_own(own: Platform) -> None:
-    made = own.cs("service:create", "writer", "--dir", str(writer(own)))["environments"]
+def test_what_a_service_writes_is_its_own(own: Platform, made: dict[str, Any]) -> None:
     before = len(call(made["private"]).text)  # the health check wrote too
     assert len(call(made["private"]).text) == before + 1
     assert len(call(made["demo"]).text) == before
@@ -71,7 +78,9 @@ def test_what_a_service_writes_is_its_own(own: Platform) -> None:
     assert made["private"]["database"] is None
 
 
-def test_down_in_the_middle_of_a_push_lets_it_end_after_up(own: Platform) -> None:
+def test_down_in_the_middle_of_a_push_lets_it_end_after_up(
+    own: Platform, made: dict[str, Any]
+) -> None:
     folder = writer(own, slow=2.0)
     waiting = subprocess.Popen(
         [str(CS), "push", "--dir", str(folder), "-o", "json"],

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import stat
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,19 @@ def provide_code(host: Host, workload: Workload) -> Path:
     place = code_folder(host, workload.deployment, workload.revision)
     if place.exists():
         return place
-    fresh = place.with_name(f"{place.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(workload.artifact.code, fresh, symlinks=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="code-new-", dir=place.parent))
+    shutil.copytree(workload.artifact.code, fresh, symlinks=True, dirs_exist_ok=True)
     for folder, _, files in os.walk(fresh):
         for path in (Path(folder), *(Path(folder, name) for name in files)):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | stat.S_IWUSR)
-    fresh.rename(place)
+    try:
+        fresh.rename(place)
+    except OSError:  # somebody else was quicker
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not place.exists():
+            raise
     return place
 
 
