@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -21,10 +22,12 @@ from codestore.settings import (
     default_data,
     inherited_environment,
     let_pass,
+    read_settings,
     run_folder,
 )
 
 API_SOCKET = "api"
+RUNS_ALREADY = 75  # exit code, as the keeper's
 GRACE = 10.0  # seconds for each order of processes
 
 
@@ -44,6 +47,10 @@ def main() -> int:
 
 def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     """Prepare the folder and become the keeper."""
+    run = run_folder(data)
+    if _keeper_lives(run):
+        sys.stderr.write(f"codestore: a platform runs in {data} already\n")
+        sys.exit(RUNS_ALREADY)
     shared = 0o711 if os.geteuid() == 0 else 0o700  # the ordinary user passes through
     data.mkdir(mode=shared, parents=True, exist_ok=True)
     shutil.rmtree(data / "uploads", ignore_errors=True)  # of requests that a crash cut short
@@ -56,7 +63,6 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     if taken:
         place = f"{choice.host}:{choice.port}"
         sys.exit(f"codestore: cannot listen on {place}: {taken}. Choose another: cs up --port N")
-    run = run_folder(data)
     run.mkdir(mode=shared, exist_ok=True)
     keeper = [sys.executable, "-m", "codestore.keeper", "--run", str(run)]
     keeper += ["--logs", str(data / "logs"), "--socket", API_SOCKET, "--"]
@@ -65,7 +71,21 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     environment = inherited_environment()
     # Children of the control process are programs of their own: nothing of gRPC goes on in them.
     environment["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+    if not (data / "postgres").exists() and not read_settings(data).database_url:
+        prepare = [sys.executable, "-m", "codestore.wiring.preparing", "--data", str(data)]
+        silence = subprocess.DEVNULL
+        subprocess.Popen(prepare, stdin=silence, stdout=silence, stderr=silence)
     os.execve(sys.executable, [*keeper, *control], environment)  # noqa: S606 - a list, no shell
+
+
+def _keeper_lives(run: Path) -> bool:
+    """Whether somebody answers where the keeper of this folder would."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(run / "keeper.sock"))
+        except OSError:
+            return False
+    return True
 
 
 def _taken(host: str, port: int) -> str | None:

@@ -6,6 +6,7 @@ a stolen copy of the database opens nothing. Sealing is AES-256-GCM with a rando
 """
 
 import base64
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -47,7 +48,9 @@ class FileVault:
                 file.write(secrets.token_bytes(KEY_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.rename(path)
+            with contextlib.suppress(FileExistsError):  # another process was quicker: its key it is
+                path.hardlink_to(fresh)
+            fresh.unlink()
         return cls(path.read_bytes())
 
     def seal(self, value: Secret) -> str:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from codestore.databases.embedded import EmbeddedServer, ordinary_user
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.secret import Secret
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
@@ -10,6 +9,7 @@ from codestore.keeper.client import KeeperClient
 from codestore.keeper.spec import ChildSpec
 from codestore.settings import Settings
 from codestore.vault import FileVault
+from codestore.wiring.preparing import embedded_server
 
 ENVOY, POSTGRES = "envoy", "postgres"
 STATE_DATABASE = "codestore"
@@ -30,10 +30,7 @@ async def database_server(settings: Settings, keeper: KeeperClient, vault: FileV
     if settings.database_url is not None:
         url = Secret(settings.database_url)
         return Servers(state=url, admin=url)
-    user = ordinary_user()
-    embedded = EmbeddedServer(
-        settings.postgres, settings.run / "pg", user, vault.derive("postgres")
-    )
+    embedded = embedded_server(settings, vault)
     await embedded.prepare()
     await keeper.spawn(
         ChildSpec(
@@ -42,7 +39,7 @@ async def database_server(settings: Settings, keeper: KeeperClient, vault: FileV
             env=embedded.environment(),
             cwd=str(settings.postgres),
             log=str(settings.logs / "postgres.log"),
-            user=user,
+            user=embedded.user,
             restart=True,
             stop_signal="SIGINT",
             order=POSTGRES_ORDER,
