@@ -15,7 +15,10 @@ PASSWORD = Secret("a password")
 
 
 def spares_of(server: RunningServer) -> list[str]:
-    rows = server.execute("SELECT datname FROM pg_database WHERE datname LIKE 'spare_%'")
+    rows = server.execute(
+        "SELECT datname FROM pg_database WHERE datname LIKE 'spare_%'"
+        " AND NOT has_database_privilege('public', oid, 'CONNECT')"
+    )
     return sorted(str(name) for (name,) in rows)
 
 
@@ -49,6 +52,15 @@ async def test_taking_more_than_there_are_gives_everybody_one(own_server: Runnin
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(url, dbname=names[names.index(name) - 1])
     assert await databases.names() == names
+    await databases.close()
+
+
+async def test_a_spare_that_was_cut_short_is_finished(own_server: RunningServer) -> None:
+    own_server.execute("CREATE DATABASE spare_0123456789ab ALLOW_CONNECTIONS false")
+    assert spares_of(own_server) == []
+    databases = PostgresDatabases(own_server.embedded.admin_url)
+    await stocked(databases, own_server, 1)
+    assert spares_of(own_server) == ["spare_0123456789ab"]
     await databases.close()
 
 

@@ -19,6 +19,12 @@ SELECT datname FROM pg_database
    AND NOT has_database_privilege('public', oid, 'CONNECT')
  ORDER BY oid
 """
+_HALF = """
+SELECT datname FROM pg_database
+ WHERE datname ~ '^spare_[0-9a-f]{12}$' AND datdba = current_user::regrole
+   AND NOT datallowconn AND datconnlimit <> -2
+   AND has_database_privilege('public', oid, 'CONNECT')
+"""
 _CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log ALLOW_CONNECTIONS false")
 _SHUT = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC")
 _OWN = sql.SQL("ALTER DATABASE {} OWNER TO {}")
@@ -42,7 +48,10 @@ async def take(connection: Connection, name: str) -> bool:
 
 
 async def stock(connection: Connection, count: int) -> None:
-    """Make spares until there are ``count``; one that was cut short is never taken."""
+    """Make spares until there are ``count``, and finish those that were cut short."""
+    cursor = await connection.execute(_HALF)
+    for (name,) in await cursor.fetchall():
+        await connection.execute(_SHUT.format(sql.Identifier(name)))
     for _ in range(count - len(await _spares(connection))):
         spare = sql.Identifier(f"spare_{secrets.token_hex(6)}")
         await connection.execute(_CREATE.format(spare))

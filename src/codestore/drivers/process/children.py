@@ -18,6 +18,7 @@ from codestore.keeper.protocol import ChildView, Event, Exited, Notify, Pending,
 from codestore.keeper.spec import ChildSpec
 
 log = structlog.get_logger(__name__)
+TRIES = 50  # readings of a list that is never still; the last one counts
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
 
@@ -43,6 +44,8 @@ class Children:
         self._children: dict[str, Child] = {}
         self._sockets: dict[str, str] = {}
         self._bell = asyncio.Condition()
+        self._loading = asyncio.Lock()
+        self._learned = 0
 
     def of(self, deployment: str) -> list[Child]:
         """Return the children of a deployment, by name."""
@@ -67,12 +70,15 @@ class Children:
 
     async def listen(self, name: str) -> str:
         """Have a socket held; return its path."""
-        path = self._sockets[name] = await self.client.listen(name)
+        path = await self.client.listen(name)
+        self._learned += 1
+        self._sockets[name] = path
         return path
 
     async def close_socket(self, name: str) -> None:
         """Have a socket closed."""
         await self.client.close_socket(name)
+        self._learned += 1
         self._sockets.pop(name, None)
 
     async def forget(self, name: str) -> None:
@@ -82,6 +88,7 @@ class Children:
         except KeeperError as error:
             if error.code != "not-found":
                 raise
+        self._learned += 1
         self._children.pop(name, None)
 
     async def relabel(self, child: Child, label: Label) -> None:
@@ -102,8 +109,17 @@ class Children:
             await self._bell.wait_for(lambda: holds(self._children.get(name)))
 
     async def load(self) -> None:
-        """Read the keeper's list."""
-        listing = await self.client.list()
+        """Read the keeper's list.
+
+        What is learned while the list is on its way may be newer than the list: then it is read
+        again. Without that, a child that became ready just then would never be seen to be.
+        """
+        async with self._loading:
+            for _ in range(TRIES):
+                before = self._learned
+                listing = await self.client.list()
+                if self._learned == before:
+                    break
         self._sockets = {held.name: held.path for held in listing.sockets}
         children = [child for child in map(_child, listing.children) if child is not None]
         self._children = {child.name: child for child in children}
@@ -133,6 +149,7 @@ class Children:
             await self.load()
 
     async def _take(self, event: Event) -> None:
+        self._learned += 1
         match event:
             case Started(name=name, pid=pid):
                 known = self._children.get(name)
@@ -150,6 +167,7 @@ class Children:
                 pass
 
     async def _put(self, child: Child) -> None:
+        self._learned += 1
         self._children[child.name] = child
         self._changed(child.label.deployment)
         async with self._bell:
