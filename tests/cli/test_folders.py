@@ -70,7 +70,7 @@ def test_the_nearest_rules_and_those_for_codestore_have_the_last_word(place: Pat
 
 
 def test_tools_folders_stay_out_and_node_modules_only_if_ignored(place: Path) -> None:
-    lay(place, _dot_git__config="", _dot_venv__x="", __pycache__x="", node_modules__m_dot_js="")
+    lay(place, _dot_git__config="", _dot_venv__x="", node_modules__m_dot_js="")
     (place / "lib" / "__pycache__").mkdir(parents=True)
     (place / "lib" / "__pycache__" / "x.pyc").write_text("")
     assert "node_modules/m.js" in names(pack(place))
