@@ -23,6 +23,7 @@ from codestore.domain.services import Key, Project, Service, User
 from codestore.domain.versions import Seal, Version
 
 Noun = User | Service | Project | Environment | Version | Deployment | Key
+EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
 N = TypeVar("N", User, Service, Project, Environment, Version, Deployment, Key)
 
 

@@ -9,9 +9,8 @@ from codestore.actions.office import Office
 from codestore.domain.deployments import Deployment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.faults import Letter, conflict
-from codestore.ports import Store
+from codestore.ports import EVERYTHING, Store
 
-EVERYTHING = "*"
 BATCH = 500
 
 

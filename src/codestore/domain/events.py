@@ -23,9 +23,6 @@ class EventKind(StrEnum):
     REMOVED = "removed"
 
 
-CONCLUDING = frozenset({EventKind.LIVE, EventKind.FAILED, EventKind.REMOVED})
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. ``sequence`` is given by the store (0 before that).

@@ -5,7 +5,6 @@ import re
 from codestore.domain.faults import invalid
 
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
-ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 _SHOWN = 60
 
 

@@ -13,10 +13,10 @@ import structlog
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.plan.fold import retry_delay
+from codestore.ports import EVERYTHING
 from codestore.reconcile.cycle import cycle
 from codestore.reconcile.doors import Doors
 
-EVERYTHING = "*"
 SIDE_BY_SIDE = 16
 STORE_AWAY = 1.0  # seconds until the store is asked again
 log = structlog.get_logger(__name__)

@@ -15,10 +15,9 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.events import Event
 from codestore.domain.faults import Fault
 from codestore.domain.services import Service
-from codestore.ports import N, Noun, Page, Records
+from codestore.ports import EVERYTHING, N, Noun, Page, Records
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, columns, filters, lost_page
 
-EVERYTHING = "*"
 _BACKLOG = 1000
 """Ids a watcher may be behind; with more it is told to look at everything."""
 

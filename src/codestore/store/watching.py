@@ -9,9 +9,9 @@ import structlog
 from psycopg import sql
 
 from codestore.domain.secret import Secret
+from codestore.ports import EVERYTHING
 from codestore.store.connections import connect
 
-EVERYTHING: Final = "*"
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 5.0
 log = structlog.get_logger(__name__)

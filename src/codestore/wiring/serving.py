@@ -8,7 +8,6 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 
-import structlog
 import uvicorn
 
 from codestore.actions.office import Office
@@ -37,8 +36,6 @@ from codestore.wire import PlanView, StatusView
 from codestore.wiring.servers import database_server, run_envoy
 from codestore.wiring.telling import next_plan, platform_status
 from codestore.wiring.welcoming import welcome
-
-log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings, api: socket.socket) -> None:
