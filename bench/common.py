@@ -8,7 +8,7 @@ import signal
 import socket
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,12 +70,23 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
 
 def rounds(description: str | None, usual: int) -> int:
     """Return how many rounds the command line asks for; being told to leave ends orderly."""
+
+    def options(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--rounds", type=int, default=usual, choices=range(1, 101), metavar="N")
+
+    return int(arguments(description, options).rounds)
+
+
+def arguments(
+    description: str | None, options: Callable[[argparse.ArgumentParser], None]
+) -> argparse.Namespace:
+    """Return what the command line says; being told to leave ends orderly."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=usual, choices=range(1, 101), metavar="N")
-    return int(parser.parse_args().rounds)
+    options(parser)
+    return parser.parse_args()
 
 
 @contextmanager

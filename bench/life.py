@@ -7,25 +7,18 @@ call of the API until both URLs have answered, a push until the new version has.
     python -m bench.life [--rounds N]
 """
 
-import fcntl
 import io
 import json
-import os
-import signal
-import socket
 import statistics
-import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import psutil
-
+from bench.bare import cold_start, command_of
 from bench.common import (
     PATIENCE,
     Figure,
@@ -53,15 +46,6 @@ AFTER = "after the last step, until it answers"
 LAST = (COMING, BETWEEN, AFTER)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What the platform has spawned for a deployment."""
-
-    arguments: list[str]
-    environment: dict[str, str]
-    folder: str
-
-
 @dataclass(slots=True)
 class Taken:
     """Seconds of each round, and the parts of each change."""
@@ -73,69 +57,6 @@ class Taken:
     command: list[float] = field(default_factory=list)
     create_parts: list[dict[str, float]] = field(default_factory=list)
     push_parts: list[dict[str, float]] = field(default_factory=list)
-
-
-def command_of(platform: Platform, deployment: str) -> Command:
-    """Read it off the running process; the home of a service is called as its deployment."""
-    keeper = psutil.Process(platform.status()["processes"]["keeper"])
-    for process in keeper.children():
-        environment = process.environ()
-        if Path(environment.get("HOME", "")).name == deployment:
-            return Command(process.cmdline(), environment, process.cwd())
-    raise AssertionError(f"no process of {deployment}")
-
-
-def cold_start(command: Command, instances: int = 1) -> float:
-    """Return the seconds from the (first) fork until every instance has answered."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        notify.bind(str(folder / "notify"))
-        places = [folder / f"{number}" for number in range(instances)]
-        pairs = [
-            [stack.enter_context(listening(place.with_suffix(kind))) for kind in (".p", ".s")]
-            for place in places
-        ]
-        began = time.time()
-        for pair in pairs:
-            stack.callback(end, fork(command, pair, str(folder / "notify")))
-        for place in places:
-            with closing(Line(f"unix:{place}.p")) as line:
-                assert line.hello()
-        return time.time() - began
-
-
-def listening(place: Path) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX)
-    made.bind(str(place))
-    made.listen(128)
-    return made
-
-
-def fork(command: Command, sockets: Sequence[socket.socket], notify: str) -> int:
-    """By hand, because LISTEN_PID is known only after the fork."""
-    pid = os.fork()
-    if pid == 0:
-        become(command, sockets, notify)
-    return pid
-
-
-def become(command: Command, sockets: Sequence[socket.socket], notify: str) -> NoReturn:
-    try:
-        aside = [fcntl.fcntl(each.fileno(), fcntl.F_DUPFD_CLOEXEC, 64) for each in sockets]
-        for place, each in enumerate(aside, start=3):
-            os.dup2(each, place)
-        os.chdir(command.folder)
-        environment = {**command.environment, "NOTIFY_SOCKET": notify}
-        environment["LISTEN_PID"] = str(os.getpid())
-        os.execve(command.arguments[0], command.arguments, environment)
-    finally:
-        os._exit(127)
-
-
-def end(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
 
 
 def archive(folder: Path) -> io.BytesIO:
@@ -238,6 +159,10 @@ def settle(client: Client) -> None:
         time.sleep(QUIET / 4)
 
 
+def greeted(line: Line) -> None:
+    assert line.hello()
+
+
 def take(platform: Platform, count: int) -> Taken:
     taken = Taken()
     client = client_of(platform)
@@ -247,19 +172,19 @@ def take(platform: Platform, count: int) -> Taken:
         name, other = f"by-api-{number}", f"by-command-{number}"
         folder = platform.home / name
         scaffold(Template.GRAPHQL, folder, name)
-        bare = [cold_start(command)]
+        bare = [cold_start(command, greeted)]
         seconds, where, service = create(client, name, folder)
         taken.create.append(seconds)
         taken.create_parts.append(where)
         settle(client)
-        bare.append(cold_start(command))
+        bare.append(cold_start(command, greeted))
         private = service["environments"]["private"]
         seconds, where = push(client, name, folder, private, f"round {number}")
         taken.push.append(seconds)
         taken.push_parts.append(where)
         settle(client)
-        bare.append(cold_start(command))
-        taken.two.append(cold_start(command, 2))
+        bare.append(cold_start(command, greeted))
+        taken.two.append(cold_start(command, greeted, 2))
         began = time.time()
         _, made = platform.create(other)
         for place in made["environments"].values():

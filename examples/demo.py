@@ -91,7 +91,7 @@ def walk(demo: Demo) -> None:
         "cs up: the platform, PostgreSQL and Envoy",
         lambda: demo.cs("up", "--detach", "--port", str(port)),
     )
-    greet(demo)
+    sleeper = greet(demo)
     environments = demo.step("project:create shop", lambda: demo.cs("project:create", "shop"))
     expect(sorted(environments["environments"]), ["development", "production", "staging"])
     blog(demo)
@@ -100,11 +100,12 @@ def walk(demo: Demo) -> None:
         inbox(demo)
     else:
         print("     there is no node on the PATH: the Node service is left out")
+    wake(demo, sleeper)
     demo.step("cs status", lambda: demo.cs("status"))
 
 
-def greet(demo: Demo) -> None:
-    """A service from the template: create, push, promote."""
+def greet(demo: Demo) -> dict[str, Any]:
+    """A service from the template: create, push, promote. Returns what its demo is."""
     folder = demo.home / "hello"
     service = demo.step(
         "service:create hello --template graphql",
@@ -118,6 +119,8 @@ def greet(demo: Demo) -> None:
     demo.step("  demo answers anybody", lambda: hello(public))
     resolver = folder / "src/resolvers/queries/helloWorld.py"
     resolver.write_text(resolver.read_text().replace("Hello, World!", "Hello again!"))
+    with (folder / "codestore.yaml").open("a") as manifest:  # the usual times are 5 m and 30 m
+        manifest.write("environments: {demo: {standby: 2s, stop: 4s}}\n")
     pushed = demo.step(
         "push a change to private",
         lambda: demo.cs("push", "--dir", str(folder), "-r", "friendlier"),
@@ -128,6 +131,26 @@ def greet(demo: Demo) -> None:
     promoted = demo.step("promote that very build to demo", lambda: demo.cs("promote", "hello"))
     expect(promoted["digest"], pushed["digest"])
     demo.step("  demo has it", lambda: hello(public, "Hello again!"))
+    place: dict[str, Any] = public
+    return place
+
+
+def wake(demo: Demo, sleeper: dict[str, Any]) -> None:
+    """Nobody called hello's demo for a while: nothing of it runs, and the next request wakes it."""
+
+    def asleep() -> None:
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
+            told = demo.cs("service:info", "hello")["environments"]["demo"]
+            if (told["state"], told["instances"]) == ("standby", 0):
+                return
+            time.sleep(0.2)
+        sys.exit("demo: hello did not go to standby")
+
+    demo.step("  hello's demo, which nobody calls, goes to standby", asleep)
+    demo.step("  the next request wakes it", lambda: hello(sleeper, "Hello again!"))
+    told = demo.cs("service:info", "hello")["environments"]["demo"]
+    expect((told["state"], told["instances"]), ("ready", 1))
 
 
 def blog(demo: Demo) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
+from codestore.domain.faults import Letter
 from codestore.domain.instances import Artifact, LogLine, TaskResult, View, Workload
 from codestore.domain.manifest import Health
 from codestore.domain.routing import Route
@@ -106,6 +107,37 @@ class Driver(Protocol):
         """Yield the id of each deployment whose view may have changed, from now on."""
 
 
+class Standby(Protocol):
+    """Lets deployments sleep, and has them woken by whoever comes, without anybody's help."""
+
+    async def hold(self, deployment: str, instance: str) -> None:
+        """Hold a place where callers of an instance on a port are handed on to it."""
+
+    async def freeze(self, deployment: str, instance: str, queue: int) -> bool:
+        """Freeze an instance; tell whether it is. Not while anybody is connected to it.
+
+        The next caller thaws it; ``queue`` of them may wait for that.
+        """
+
+    async def thaw(self, deployment: str, instance: str) -> None:
+        """Let it go on."""
+
+    async def stop_frozen(self, workload: Workload, instance: str) -> None:
+        """End it if it is frozen still; one that was woken meanwhile is left alone.
+
+        What makes the next start quick may be prepared before.
+        """
+
+    async def arm(self, workload: Workload, queue: int) -> None:
+        """Nothing runs: have the next caller start an instance that takes requests at once."""
+
+    async def disarm(self, deployment: str) -> None:
+        """Have callers start nothing any more."""
+
+    async def refuse(self, deployment: str, letter: Letter) -> int:
+        """Answer everybody who waits with a 503 that says why; return how many there were."""
+
+
 class Tasks(Protocol):
     """Runs something of a version to its end, beside its instances: migrations."""
 
@@ -187,6 +219,16 @@ class Gateway(Protocol):
 
     def url(self, hash_: str) -> str:
         """Return the address people use, with no trailing slash."""
+
+    def idle_since(self, hash_: str, within: float) -> datetime | None:
+        """Return since when no request was under way; ``None`` while one is, or nobody knows yet.
+
+        Whoever asks has the traffic there followed from now on, so closely that what is told is
+        at most ``within`` seconds old. What the proxy answers itself does not count.
+        """
+
+    def touch(self, hash_: str) -> None:
+        """Take this moment for one at which a request was under way."""
 
 
 class Vault(Protocol):

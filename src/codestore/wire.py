@@ -15,7 +15,9 @@ T = TypeVar("T")
 class DeploymentView:
     """A deployment as people see it; ``key`` is null where none is needed or you may not see it.
 
-    ``service`` and ``project`` are ids, ``name`` is the service's.
+    ``service`` and ``project`` are ids, ``name`` is the service's. ``reason`` says why its state is
+    what it is, ``since`` since when. ``standby_after`` and ``stop_after`` are the idle times, in
+    seconds, after which it is frozen and stopped (null: never); ``wakes`` are by depth.
     """
 
     id: str
@@ -34,6 +36,36 @@ class DeploymentView:
     generation: int
     deployed_at: datetime | None
     failure: "Problem | None" = None
+    since: datetime | None = None
+    reason: str | None = None
+    standby: "StandbyView | None" = None
+    standby_after: float | None = None
+    stop_after: float | None = None
+    wakes: dict[str, "WakesView"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StandbyView:
+    """How a deployment sleeps: frozen or stopped. ``idle_since`` is when its last request ended."""
+
+    depth: str
+    idle_since: datetime
+    since: datetime
+
+
+@dataclass(slots=True)
+class WakesView:
+    """How long requests waited for a wake.
+
+    ``buckets`` counts the wakes that took at most so many milliseconds, as Prometheus does. A
+    quantile is a bucket's bound; null when it lies behind the last one.
+    """
+
+    count: int
+    p50_ms: float | None
+    p99_ms: float | None
+    buckets: dict[str, int]
+    total_seconds: float
 
 
 @dataclass(slots=True)
@@ -104,7 +136,11 @@ class ReleaseView:
 
 @dataclass(slots=True)
 class EnvironmentView:
-    """An environment, with what it belongs to and the deployments in it."""
+    """An environment, with what it belongs to and the deployments in it.
+
+    Its policy, in seconds: frozen after ``standby`` without a request (null: never), stopped after
+    ``stop``; while it is woken, at most ``queue`` callers wait, each at most ``queue_timeout``.
+    """
 
     id: str
     name: str
@@ -113,6 +149,9 @@ class EnvironmentView:
     generation: int
     access: str
     standby: float | None
+    stop: float
+    queue: int
+    queue_timeout: float
     instances: str
     deployments: list[DeploymentView]
 

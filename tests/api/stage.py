@@ -83,7 +83,9 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     store = MemoryStore()
     manifest = Manifest("any", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
     world = make_world(store, manifest)
-    doors = replace(world.doors, clock=SystemClock())
+    clock = SystemClock()
+    doors = replace(world.doors, clock=clock)
+    world.driver.now = world.gateway.now = clock.now  # what is asleep here was idle today
     office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs)
     bulletin = Bulletin(store)
     async with store.begin() as records:

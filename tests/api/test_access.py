@@ -32,7 +32,7 @@ async def test_every_path_wants_a_token(stage: Stage, token: str | None) -> None
     async with stage.client(None) as nobody:
         found = operations((await nobody.get("/openapi.json")).json())
         assert len(found) > 20
-        assert all(path.startswith("/api/") for _, path in found)
+        assert all(path.startswith("/api/") or path == "/metrics" for _, path in found)
         for method, path in found:
             headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
             answer = await nobody.request(method, path, headers=headers)
@@ -68,6 +68,9 @@ async def test_another_organization_sees_nothing(stage: Stage, web: httpx.AsyncC
             answer = await eve.get(f"/api/{path}")
             assert answer.status_code == 200
             assert answer.json()["items"] == [], path
+        figures = (await eve.get("/metrics")).text
+        assert "blog" not in figures
+        assert "shop" not in figures
         hidden = [
             ("GET", f"/api/deployments/{private}"),
             ("GET", f"/api/watch?wait={private}:1"),

@@ -1,6 +1,7 @@
 """What a platform with one service and one project would answer."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from codestore.wire import (
@@ -20,9 +21,11 @@ from codestore.wire import (
     ProjectView,
     ReleaseView,
     ServiceView,
+    StandbyView,
     StatusView,
     VersionView,
     Wait,
+    WakesView,
 )
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -47,8 +50,34 @@ def deployment(environment: str, state: str = "ready", **other: Any) -> Deployme
         "database": f"blog_{environment}",
         "generation": 2,
         "deployed_at": AT if state == "ready" else None,
+        "standby_after": 300.0 if environment in ("private", "demo") else None,
+        "stop_after": 1800.0 if environment in ("private", "demo") else None,
+        "since": AT,
+        "reason": "push 0.0.2" if state == "deploying" else "0.0.2 was deployed.",
     }
     return DeploymentView(**(told | other))
+
+
+def sleeper(environment: str = "private", **other: Any) -> DeploymentView:
+    """Return one that is frozen, and was woken from both depths before."""
+    told: dict[str, Any] = {
+        "version": "0.0.2",
+        "digest": "d" * 64,
+        "deployed_at": AT,
+        "since": AT + timedelta(minutes=5),
+        "reason": "No request came; its processes are frozen.",
+        "standby": StandbyView("frozen", AT, AT + timedelta(minutes=5)),
+        "wakes": {
+            "frozen": WakesView(7, 3.0, 8.0, {"3": 4, "8": 7, "10000": 7, "+Inf": 7}, 0.025),
+            "stopped": WakesView(1, None, None, {"3": 0, "8": 0, "10000": 0, "+Inf": 1}, 12.5),
+        },
+    }
+    return deployment(environment, "standby", **(told | other))
+
+
+def sleeping_service() -> ServiceView:
+    held = {"private": sleeper(), "demo": deployment("demo")}
+    return ServiceView("svc-2", "wiki", "usr-1", "org-1", held)
 
 
 def service(state: str = "ready") -> ServiceView:
@@ -116,6 +145,29 @@ def event(kind: str, environment: str = "private", **other: Any) -> EventView:
     return EventView(**(told | other))
 
 
+def _night(kind: str, message: str, **other: Any) -> EventView:
+    return event(kind, message=message, step=None, **other)
+
+
+NIGHT = (
+    _night("standby", "frozen: no request for 300 s"),
+    _night("woken", "a request woke it in 4.2 ms; it was frozen"),
+    _night("standby", "stopped: no request for 1800 s"),
+    _night(
+        "wake_failed",
+        "The service did not start: exit code 1.",
+        problem=Problem(
+            type="urn:codestore:problem:wake_failed",
+            title="It cannot be woken",
+            detail="The service did not start: exit code 1.",
+            status=503,
+            code="wake_failed",
+            hint="Try again in a moment.",
+        ),
+    ),
+)
+
+
 def version(number: str, *, latest: bool = False) -> VersionView:
     notes = f"What {number} brings\nand more"
     return VersionView("blog", number, "d" * 64, notes, "ann", AT, AT if latest else None, latest)
@@ -123,8 +175,24 @@ def version(number: str, *, latest: bool = False) -> VersionView:
 
 def environment(deployments: list[DeploymentView]) -> EnvironmentView:
     return EnvironmentView(
-        "env-1", "private", "private", "blog", 1, "key", 300.0, "0–1", deployments
+        id="env-1",
+        name="private",
+        kind="private",
+        owner="blog",
+        generation=1,
+        access="key",
+        standby=300.0,
+        stop=1800.0,
+        queue=1000,
+        queue_timeout=60.0,
+        instances="0–1",
+        deployments=deployments,
     )
+
+
+def sleepless(deployments: list[DeploymentView]) -> EnvironmentView:
+    known: dict[str, Any] = {"id": "env-2", "name": "production", "kind": "production"}
+    return replace(environment(deployments), **known, owner="shop", standby=None, instances="2–8")
 
 
 STATUS = StatusView(

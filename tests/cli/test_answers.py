@@ -16,8 +16,12 @@ Golden = Callable[[str, str], None]
 READS: dict[str, tuple[str, Answer]] = {
     "status": ("/api/status", told(samples.STATUS)),
     "whoami": ("/api/whoami", told(samples.PROFILE)),
-    "service:list": ("/api/services", listing(samples.service(), samples.service("deploying"))),
+    "service:list": (
+        "/api/services",
+        listing(samples.service(), samples.service("deploying"), samples.sleeping_service()),
+    ),
     "service:info blog": ("/api/services/blog", told(samples.service())),
+    "service:info wiki": ("/api/services/wiki", told(samples.sleeping_service())),
     "version:list blog": (
         "/api/services/blog/versions",
         listing(samples.version("0.0.1", latest=True), samples.version("0.0.2")),
@@ -29,12 +33,22 @@ READS: dict[str, tuple[str, Answer]] = {
         "/api/projects/shop/services/blog",
         told(samples.inclusion()),
     ),
-    "env:list": ("/api/environments", listing(samples.environment([]))),
+    "env:list": (
+        "/api/environments",
+        listing(samples.environment([]), samples.sleepless([])),
+    ),
     "env:show blog/private": (
         "/api/environments/blog/private",
-        told(samples.environment([samples.deployment("private")])),
+        told(samples.environment([samples.sleeper()])),
     ),
-    "events": ("/api/events", listing(samples.event("asked"), samples.event("step_done"))),
+    "env:show shop/production": (
+        "/api/environments/shop/production",
+        told(samples.sleepless([samples.deployment("production")])),
+    ),
+    "events": (
+        "/api/events",
+        listing(samples.event("asked"), samples.event("step_done"), *samples.NIGHT),
+    ),
     "logs -s blog": ("/api/logs", listing(samples.LOG)),
 }
 

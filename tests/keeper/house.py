@@ -30,6 +30,15 @@ def say(text):
 """
 """What a child script needs to speak sd_notify."""
 
+SIGNALS_ONLY = """
+import sys
+from codestore.keeper import freezing, keeper
+keeper.pick_freezer = lambda run: freezing.SignalFreezer()
+from codestore.keeper.__main__ import main
+sys.exit(main())
+"""
+"""A keeper that freezes by signals wherever it runs."""
+
 Kind = TypeVar("Kind", bound=Event)
 
 

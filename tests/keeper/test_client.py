@@ -9,7 +9,7 @@ from codestore.keeper import codec
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Started
-from tests.keeper.house import House, child
+from tests.keeper.house import House, child, listed
 
 
 async def test_a_keeper_that_does_not_answer_is_given_up(own_house: House) -> None:
@@ -80,7 +80,7 @@ async def test_an_event_stream_needs_no_block(client: KeeperClient) -> None:
     await events.__aenter__()
     pid = await client.spawn(child("a"))
     async for event in events:
-        assert event == Started("a", pid)
+        assert event == Started("a", pid, await listed(client, "a"))
         break
     await events.close()
     await events.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,26 @@ import pytest
 from codestore.keeper import codec
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import EVENTS, Exited, Listen, Notify, Pending, Spawn, Started
+from codestore.keeper.protocol import (
+    EVENTS,
+    ChildView,
+    Exited,
+    Forward,
+    Freeze,
+    Frozen,
+    Listen,
+    Notify,
+    Pending,
+    Refuse,
+    Spawn,
+    Started,
+    Stop,
+    Thaw,
+    Watch,
+    Woken,
+)
 from codestore.keeper.server import MAX_BACKLOG
-from tests.keeper.house import House, child, event, run
+from tests.keeper.house import House, child, event, listed
 
 SPEC: dict[str, Any] = {"name": "a", "argv": ["true"], "env": {}, "cwd": "/"}
 
@@ -63,6 +81,10 @@ REFUSED: list[tuple[bytes, int | None, str]] = [
     (spawn(sockets=[["a:b", "http"]]), 7, "'a:b' is not a name"),
     (spawn(stop_signal="15"), 7, "'15' is not a signal"),
     (spawn(restart=None), 7, "spec.restart must be of type bool"),
+    (spawn(parent="A"), 7, "'A' is not a name"),
+    (spawn(port=1), 7, "spec.port must be of type bool"),
+    (b'{"id":7,"op":"watch","name":"a","spawn":{"name":"b"}}\n', 7, "spawn.argv is missing"),
+    (b'{"id":7,"op":"forward","socket":"a"}\n', 7, "child is missing"),
     (spawn(colour="blue"), 7, "spec.colour is not known"),
 ]
 
@@ -85,12 +107,14 @@ async def test_a_line_without_end_is_refused_and_hung_up_on(house: House) -> Non
         answer = codec.parse(await reader.readline())
         assert (answer["id"], answer["error"]["code"]) == (None, "too-long")
     client = await house.connect()
-    assert (await run(client, child("a", "true"))).code == 0
+    assert await client.spawn(child("a"))
 
 
-async def test_a_long_line_is_taken(house: House, client: KeeperClient) -> None:
+async def test_a_long_line_is_taken(client: KeeperClient) -> None:
     label = {"text": "x" * (codec.MAX_LINE - 1000)}
-    assert (await run(client, child("a", "true", label=label))).label == label
+    await client.spawn(child("a"))
+    await client.relabel("a", label)
+    assert (await listed(client, "a")).label == label
 
 
 async def test_half_a_line_is_no_request(house: House, client: KeeperClient) -> None:
@@ -135,15 +159,22 @@ def test_requests_survive_the_crossing() -> None:
     spec = child(
         "a", "sh", "-c", "x", sockets=(("http", "b"),), user=(1, 2), label={"k": "☃"}, log="a.log"
     )
-    for request in (Listen("a"), Spawn(spec)):
+    served = replace(spec, port=True, forks=True, parent="warm")
+    watches = Watch("a"), Watch("a", served, {"k": "v"})
+    forwards = Forward("a", "b"), Forward("a", None), Refuse("a", "HTTP/1.1 503 ☃")
+    others = Freeze("a", "s"), Thaw("a"), Stop("a", 1.5, frozen=True)
+    for request in (Listen("a"), Spawn(spec), *watches, *forwards, *others):
         message = codec.parse(codec.encode_request(5, request))
         assert message["id"] == 5
         assert codec.decode_request(message) == request
 
 
 def test_events_survive_the_crossing() -> None:
+    view = ChildView("a", 1, 2.5, True, None, None, False, 0, True, "x", {"k": "v"}, 8000, True)
     events = (
-        Started("a", 1),
+        Started("a", 1, view),
+        Frozen("a", frozen=True),
+        Woken("s", "a", 0.25, thawed=True),
         Exited("a", 1, None, "SIGKILL", {"k": "v"}, will_restart=True),
         Pending("a"),
         Notify("a", ready=True, status="x"),

@@ -1,6 +1,7 @@
 """The sockets the keeper holds, and watching them."""
 
 import asyncio
+import contextlib
 import socket
 import stat
 from pathlib import Path
@@ -10,12 +11,17 @@ import pytest
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Pending, SocketView
-from tests.keeper.house import House, event
+from tests.keeper.house import House, child, event
 
 
-def knock(path: str) -> socket.socket:
+def knock(path: str, blocking: bool = True) -> socket.socket:
     visitor = socket.socket(socket.AF_UNIX)
-    visitor.connect(path)
+    visitor.setblocking(blocking)
+    try:
+        visitor.connect(path)
+    except OSError:
+        visitor.close()
+        raise
     return visitor
 
 
@@ -34,7 +40,51 @@ async def test_listening_twice_is_listening_once(client: KeeperClient) -> None:
     path = await client.listen("blog")
     with knock(path):
         assert await client.listen("blog") == path
-        assert (await client.list()).sockets == (SocketView("blog", path, watched=False),)
+        held = SocketView("blog", path, watched=False, waiting=True)
+        assert (await client.list()).sockets == (held,)
+
+
+async def test_listening_again_sets_the_backlog_and_keeps_who_waits(client: KeeperClient) -> None:
+    path = await client.listen("blog", 1)
+    with knock(path), knock(path), contextlib.ExitStack() as visitors:
+        with pytest.raises(BlockingIOError):
+            visitors.enter_context(knock(path, blocking=False))
+        await client.listen("blog", 100)
+        for _ in range(50):
+            visitors.enter_context(knock(path, blocking=False))
+        assert [each.waiting for each in (await client.list()).sockets] == [True]
+
+
+async def test_a_listing_tells_of_watches_and_of_who_waits(client: KeeperClient) -> None:
+    blog, shop = await client.listen("blog"), await client.listen("shop")
+    await client.watch("blog", label={"standby": "d1"})
+    expected = (
+        SocketView("blog", blog, watched=True, label={"standby": "d1"}, waiting=False),
+        SocketView("shop", shop, watched=False, label={}, waiting=True),
+    )
+    with knock(shop):
+        assert (await client.list()).sockets == expected
+
+
+async def test_a_watch_replaces_the_former_one(client: KeeperClient) -> None:
+    path = await client.listen("blog")
+    await client.watch("blog", child("never"), {"n": "1"})
+    await client.watch("blog", label={"n": "2"})
+    async with client.events() as events:
+        with knock(path):
+            await event(events, Pending, "blog")
+            listing = await client.list()
+    assert [each.name for each in listing.children] == ["control"]
+    assert [(each.watched, each.label) for each in listing.sockets] == [(False, {})]
+
+
+async def test_unwatching_may_be_repeated(client: KeeperClient) -> None:
+    await client.listen("blog")
+    await client.unwatch("blog")
+    await client.watch("blog")
+    await client.unwatch("blog")
+    await client.unwatch("blog")
+    assert [each.watched for each in (await client.list()).sockets] == [False]
 
 
 async def test_closing_unlinks_and_may_be_repeated(client: KeeperClient) -> None:

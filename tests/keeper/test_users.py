@@ -13,6 +13,7 @@ from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Notify
 from tests.keeper.house import House, alive, child, event, gone, run, script
+from tests.keeper.visits import asleep
 
 NOBODY = 65534
 SERVES = """
@@ -88,9 +89,12 @@ async def test_an_ordinary_user_keeps_too(empty_house: House) -> None:
     client = await empty_house.started(command, user=NOBODY, group=NOBODY, extra_groups=[])
     assert empty_house.run.stat().st_mode & 0o777 == 0o700
     await client.listen("blog")
+    assert (await client.list()).freezer == "signal"
     async with client.events() as events:
         pid = await client.spawn(script("x", SERVES, PYTHON, sockets=(("http", "blog"),)))
         assert (await event(events, Notify, "x")).ready
+        await asleep(client, "x", "blog")
+        await client.thaw("x")
     with pytest.raises(KeeperError, match=r"becoming user 0, group 0: Operation not permitted"):
         await client.spawn(child("y", user=(0, 0)))
     await client.shutdown(1)

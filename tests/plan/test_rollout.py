@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
 FILES = (Migration("migrations/1.sql", "a"),)
 SHARED = (Endpoint("unix:shared"),)
-STARTING, READY, SERVING, DRAINING, ENDED = InstanceState
+STARTING, READY, SERVING, FROZEN, DRAINING, ENDED = InstanceState
 
 
 def deployment(kind: Kind = Kind.PRIVATE) -> Deployment:

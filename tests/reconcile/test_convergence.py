@@ -16,6 +16,7 @@ from codestore.actions import projects, services
 from codestore.actions.office import Office
 from codestore.actions.services import Submission
 from codestore.domain.deployments import Deployment, State
+from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.faults import Fault
 from codestore.domain.instances import InstanceState
@@ -145,6 +146,31 @@ class Platform(RuleBasedStateMachine):
         if self.excluded:
             assert not [held for held in self.run(self.deployments()) if held.project]
 
+    @rule(data=st.data(), stays=st.booleans(), calm=CALM)
+    def a_caller_comes(self, data: st.DataObject, stays: bool, calm: bool) -> None:
+        """Whoever is led to a deployment is answered in the end, asleep or not."""
+        routes = self.world.gateway.routes.values()
+        open_ = [each.deployment for each in routes if each.unavailable is None]
+        if open_:
+            deployment = data.draw(st.sampled_from(open_))
+            self.world.gateway.touch("")
+            self.world.driver.call(deployment)
+            if stays:
+                self.world.driver.occupied.add(deployment)
+        if calm:
+            self.run(self._settle())
+
+    @rule(index=st.integers(0, 3), mended=st.booleans())
+    def a_version_does_not_start_any_more(self, index: int, mended: bool) -> None:
+        """What it needs from elsewhere is gone, or is there again."""
+        digests = self.world.driver.crashing
+        (digests.discard if mended else digests.add)(f"digest{index}")
+
+    @rule(pressed=st.booleans(), seconds=st.sampled_from([1, 299, 301, 2000]))
+    def time_passes(self, pressed: bool, seconds: int) -> None:
+        self.world.driver.pressed = pressed
+        self.world.clock.pass_(seconds)
+
     @rule(away=st.booleans())
     def the_database_server_goes_or_comes(self, away: bool) -> None:
         self.world.databases.away = away
@@ -169,6 +195,7 @@ class Platform(RuleBasedStateMachine):
         self.run(self._settle())
 
     async def _settle(self) -> None:
+        self.world.driver.occupied.clear()
         for turn in range(TURNS):
             if turn == OUTAGE:
                 self.world.databases.away = False
@@ -202,13 +229,21 @@ class Platform(RuleBasedStateMachine):
             if deployment.state is State.READY:
                 assert plan.verdict is Verdict.REACHED
                 running = self.world.driver.instances[deployment.id].values()
+                assert deployment.kind not in (Kind.PRIVATE, Kind.DEMO)  # these sleep by now
                 assert {i.revision for i in running} == {deployment.spec.revision}
                 assert len(running) == wanted.count
                 route = self.world.gateway.routes[deployment.hash]
                 view = await self.world.driver.observe(deployment.id)
                 assert (route.endpoints, route.unavailable) == (view.endpoints, None)
+            elif deployment.state is State.STANDBY:
+                view = await self.world.driver.observe(deployment.id)
+                assert (view.instances, view.armed) == ((), deployment.spec.revision)
+                route = self.world.gateway.routes[deployment.hash]
+                at = (view.held,) if view.held is not None else view.endpoints
+                assert (route.endpoints, route.unavailable) == (at, None)
             else:
                 assert deployment.state is State.FAILED
+            assert not self.world.driver.waiting[deployment.id], deployment.state
         assert set(self.world.driver.instances) <= {each.id for each in held}
         assert self.world.databases.held <= {each.database for each in held}
         assert set(self.world.gateway.routes) <= {each.hash for each in held}

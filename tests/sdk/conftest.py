@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from house import House
+from nursery import Nursery, Parent, adopt_orphans
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATES = REPOSITORY / "src/codestore/cli/templates"
@@ -21,8 +22,29 @@ def house() -> Iterator[House]:
 
 
 @pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    """The process of the tests is the keeper that forks fall to, until the test is over."""
+    with tempfile.TemporaryDirectory(prefix="cs-") as folder:
+        found = Nursery(Path(folder))
+        adopt_orphans(True)
+        yield found
+        found.close()
+        adopt_orphans(False)
+
+
+@pytest.fixture
+def parent(nursery: Nursery) -> Parent:
+    return nursery.load(["wave"])
+
+
+@pytest.fixture
 def plain() -> Path:
     return SERVICES / "plain"
+
+
+@pytest.fixture
+def mirror() -> Path:
+    return SERVICES / "mirror"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +16,23 @@ import httpx
 
 PATIENCE = 10.0
 
-# Puts the two sockets where socket activation has them and becomes the service: only the process
-# itself knows the number that LISTEN_PID must have.
+# Puts sockets where socket activation has them and becomes the module: only the process itself
+# knows the number that LISTEN_PID must have.
 LAUNCH = """
 import fcntl, os, sys
-parked = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 20) for fd in sys.argv[1:3]]
+parked = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 20) for fd in sys.argv[1].split(",")]
 for place, fd in enumerate(parked, start=3):
     os.dup2(fd, place)
-    os.close(fd)
+os.closerange(3 + len(parked), 1000)
 os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.executable, [sys.executable, "-m", "codestore_sdk.serve", *sys.argv[3:]])
+os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
 """
+
+
+def launching(descriptors: Sequence[int], module: str, *arguments: str) -> list[str]:
+    """The command that runs a module with these descriptors from 3 on."""
+    handed = ",".join(map(str, descriptors))
+    return [sys.executable, "-c", LAUNCH, handed, module, *arguments]
 
 
 def listen(path: Path) -> socket.socket:
@@ -34,6 +40,14 @@ def listen(path: Path) -> socket.socket:
     listener.bind(str(path))
     listener.listen(128)
     return listener
+
+
+def appears(path: Path) -> None:
+    """Wait until `path` is there; nobody tells when."""
+    until = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} was never written"
+        time.sleep(0.005)
 
 
 @dataclass
@@ -100,7 +114,7 @@ class House:
         with listen(private) as listener:
             handed = (listener.fileno(), self._shared.fileno())
             process = subprocess.Popen(
-                [sys.executable, "-c", LAUNCH, *map(str, handed), *arguments],
+                launching(handed, "codestore_sdk.serve", *arguments),
                 cwd=service,
                 env={
                     **os.environ,

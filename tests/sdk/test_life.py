@@ -72,7 +72,16 @@ def test_signals_during_the_start_are_remembered(house: House, tmp_path: Path) -
         "os.kill(os.getpid(), signal.SIGUSR1)\n"
         "async def app(scope, receive, send): raise RuntimeError\n"
     )
-    house.ready(tmp_path, *SERVE).expect("STATUS=accepting")
+    house.start(tmp_path, *SERVE).expect("READY=1\nSTATUS=accepting")
+
+
+def test_told_so_at_its_start_it_accepts_without_being_asked(house: House, plain: Path) -> None:
+    instance = house.start(plain, *SERVE, CODESTORE_ACCEPT="1")
+    instance.expect("READY=1\nSTATUS=accepting")
+    with client(house.shared) as shared:
+        assert shared.get("/").json()["pid"] == instance.process.pid
+    instance.withdraw()
+    assert waits(house.shared)
 
 
 def test_draining_it_answers_an_open_connection_once_more_and_closes(

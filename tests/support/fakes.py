@@ -99,7 +99,18 @@ class FakeBuilder:
 
 @dataclass
 class FakeGateway:
+    """``quiet_since`` is the moment of the last request, for all deployments together."""
+
+    now: Callable[[], datetime]
     routes: dict[str, Route] = field(default_factory=dict)
+    quiet_since: datetime | None = None
+
+    def idle_since(self, hash_: str, within: float) -> datetime | None:
+        self.quiet_since = self.quiet_since or self.now()
+        return self.quiet_since
+
+    def touch(self, hash_: str) -> None:
+        self.quiet_since = self.now()
 
     async def publish(self, route: Route) -> None:
         self.routes[route.hash] = route
@@ -181,11 +192,14 @@ class World:
 def make_world(store: Store, manifest: Manifest) -> World:
     clock = ManualClock()
     driver = FakeDriver(clock.now)
-    databases, builder, gateway = FakeDatabases(), FakeBuilder(manifest), FakeGateway()
+    databases, builder, gateway = FakeDatabases(), FakeBuilder(manifest), FakeGateway(clock.now)
     breaker = Breaker()
     breaker.guard(driver, ("start", "prove", "admit", "drain", "stop", "remove", "run"))
+    breaker.guard(driver, ("hold", "freeze", "thaw", "stop_frozen", "arm", "disarm", "refuse"))
     breaker.guard(databases, ("create", "drop"))
     breaker.guard(builder, ("prepare",))
     breaker.guard(gateway, ("publish", "withdraw"))
-    doors = Doors(store, driver, driver, driver, databases, builder, gateway, FakeVault(), clock)
+    doors = Doors(
+        store, driver, driver, driver, driver, databases, builder, gateway, FakeVault(), clock
+    )
     return World(doors, driver, databases, builder, gateway, clock, breaker)

@@ -22,6 +22,7 @@ from uvicorn.config import WS_PROTOCOLS, Config
 from uvicorn.server import ServerState
 
 from codestore_sdk.errors import StartError
+from codestore_sdk.waking import Wake
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,35 +35,42 @@ BACKLOG = 4096
 KEEP_ALIVE = 365 * 24 * 3600
 # How often a draining server looks whether it is empty, in seconds; uvicorn tells nobody.
 GLANCE = 0.02
+CLOSE = (b"connection", b"close")
 # How long an application may take to notice that its clients were hung up on, in seconds.
 GOODBYE = 1.0
 
 
-class LastResponses:
-    """Wraps an ASGI application; once `closing`, responses that begin ask to close."""
+class Responses:
+    """Wraps an ASGI application to add to the headers of its responses.
 
-    def __init__(self, app: Any) -> None:
+    Once `closing`, those that begin ask to close. The first one after a wake tells what it took.
+    """
+
+    def __init__(self, app: Any, wake: Wake) -> None:
         self.app = app
+        self.wake = wake
         self.closing = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> Any:
         """Serve one request, or pass on what is not HTTP untouched."""
-        if scope["type"] != "http":
+        kind = scope["type"]
+        added = self.wake.take() if self.wake.pending and kind != "lifespan" else []
+        if kind != "http":
             return await self.app(scope, receive, send)
 
-        async def send_and_close(message: Message) -> None:
-            if self.closing and message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (b"connection", b"close")]
-                message = {**message, "headers": headers}
+        async def send_with_more(message: Message) -> None:
+            if (self.closing or added) and message["type"] == "http.response.start":
+                more = [*added, CLOSE] if self.closing else added
+                message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 
-        return await self.app(scope, receive, send_and_close)
+        return await self.app(scope, receive, send_with_more)
 
 
 class Engine:
     """Serves one ASGI application on any number of sockets, each for as long as asked."""
 
-    def __init__(self, app: Any, *, trust_proxy: bool, websockets: bool) -> None:
+    def __init__(self, app: Any, wake: Wake, *, trust_proxy: bool, websockets: bool) -> None:
         """`trust_proxy`: believe X-Forwarded-For and -Proto whoever sends them.
 
         That is right on a Unix socket, which only the gateway can reach; otherwise uvicorn's
@@ -78,8 +86,9 @@ class Engine:
             forwarded_allow_ips="*" if trust_proxy else None,
         )
         self._config.load()
-        self._last_responses = LastResponses(self._config.loaded_app)
-        self._config.loaded_app = self._last_responses
+        self.wake = wake
+        self._responses = Responses(self._config.loaded_app, wake)
+        self._config.loaded_app = self._responses
         self._state = ServerState()
 
     async def start(self) -> None:
@@ -116,7 +125,7 @@ class Engine:
 
     def last_responses(self) -> None:
         """Let every response that begins from now on carry `Connection: close`."""
-        self._last_responses.closing = True
+        self._responses.closing = True
 
     async def empty(self) -> None:
         """Wait until no connection is left and no request is being worked on.

@@ -4,6 +4,8 @@
                    │                │
                    └──► draining ◄──┘ ──► gone      SIGTERM, SIGINT: drain; a second one: now
 
+SIGCONT, after a freeze, changes no phase (see `waking`).
+
 An instance that is ready answers on its private socket only. Accepting, it takes connections
 from the shared socket too, side by side with other instances. Nothing here ever closes an idle
 connection before the drain is over.
@@ -15,7 +17,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from codestore_sdk.engine import Engine
@@ -45,10 +47,18 @@ WISHES: dict[int, Phase] = {
 class Life:
     """Lives through the phases as signals ask for them."""
 
-    def __init__(self, engine: Engine, sockets: Listeners, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sockets: Listeners,
+        notifier: Notifier,
+        told_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`told_ready` is called once, right after READY was sent."""
         self._engine = engine
         self._sockets = sockets
         self._notifier = notifier
+        self._told_ready = told_ready
         self._wish = Phase.READY
         self._wished = asyncio.Event()
         self._servers: dict[socket.socket, asyncio.AbstractServer] = {}
@@ -62,6 +72,7 @@ class Life:
         loop = asyncio.get_running_loop()
         for number in WISHES:
             loop.add_signal_handler(number, self._ask, number)
+        self._engine.wake.notice_thaws()
         for number in early:
             self._ask(number)
         await self._engine.start()
@@ -82,8 +93,12 @@ class Life:
 
     async def _serve(self) -> None:
         await self._accept(self._sockets.private)
-        self._notifier.send("READY=1", f"STATUS={Phase.READY.value}")
         phase = Phase.READY
+        if self._wish is Phase.ACCEPTING:
+            phase = self._wish
+            await self._share(True)
+        self._notifier.send("READY=1", f"STATUS={phase.value}")
+        self._told_ready()
         while self._wish is not Phase.DRAINING:
             if self._wish is not phase:
                 phase = self._wish

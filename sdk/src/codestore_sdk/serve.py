@@ -4,7 +4,9 @@ The service's folder is the current one. Exit codes: 0 left when asked to, 1 cou
 2 wrong usage, 128 + signal when told twice to leave.
 
 Environment: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES (see `sockets`), PORT when there are none;
-NOTIFY_SOCKET (see `notify`); CODESTORE_DRAIN, the seconds a drain may take, 10 by default.
+NOTIFY_SOCKET (see `notify`); CODESTORE_DRAIN, the seconds a drain may take, 10 by default;
+CODESTORE_ACCEPT=1, do not wait for the signal to accept; WOKEN_AT (see `waking`);
+CODESTORE_IMPORTS, the file for the names of the libraries (see `imports`).
 Signals: see `life`.
 """
 
@@ -15,15 +17,18 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from codestore_sdk.engine import Engine
 from codestore_sdk.errors import StartError
+from codestore_sdk.imports import write_aside
 from codestore_sdk.life import Life
 from codestore_sdk.loading import load_asgi
 from codestore_sdk.notify import Notifier
 from codestore_sdk.sockets import listeners
+from codestore_sdk.waking import Wake
 
 try:
     import uvloop
@@ -38,22 +43,27 @@ DRAIN = "10"
 
 def main(arguments: Sequence[str]) -> int:
     """Serve what `arguments` name until told to leave; returns the exit code."""
-    _write_lines_at_once()
+    write_lines_at_once()
     early = _remember_signals()
     folder = str(Path.cwd())
     sys.path[:] = [folder, *(entry for entry in sys.path if entry not in ("", folder))]
     try:
         drain = _seconds(os.environ)
+        # Taken away: what is said to this process is not said to its children.
+        wake, imports = Wake(os.environ), os.environ.pop("CODESTORE_IMPORTS", "")
+        if os.environ.pop("CODESTORE_ACCEPT", "") == "1":
+            early.insert(0, signal.SIGUSR1)
         sockets = listeners(os.environ)
         notifier = Notifier(os.environ)
         by_hand = sockets.shared is None
         load, websockets = _loader(arguments)
-        engine = Engine(load(), trust_proxy=not by_hand, websockets=websockets)
+        engine = Engine(load(), wake, trust_proxy=not by_hand, websockets=websockets)
         if by_hand:
             host, port = sockets.private.getsockname()
             print(f"serving on http://{host}:{port}", file=sys.stderr)
+        written = partial(write_aside, imports, folder)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(Life(engine, sockets, notifier).run(drain, early))
+            runner.run(Life(engine, sockets, notifier, written).run(drain, early))
     except StartError as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
@@ -98,7 +108,7 @@ def _remember_signals() -> list[int]:
     return early
 
 
-def _write_lines_at_once() -> None:
+def write_lines_at_once() -> None:
     """Let logs arrive line by line: into a pipe Python would hold back whole blocks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -30,22 +30,33 @@ class Listeners:
 def listeners(environ: MutableMapping[str, str]) -> Listeners:
     """Take over the sockets that were handed to this process, or bind 127.0.0.1:$PORT.
 
-    The variables are removed: a child of the service must not take the sockets for its own.
     Raises StartError when a socket is missing or the port cannot be bound.
     """
-    names = environ.pop("LISTEN_FDNAMES", "")
-    count = environ.pop("LISTEN_FDS", "")
-    owner = environ.pop("LISTEN_PID", "")
-    if not count or owner != str(os.getpid()):
+    found = handed_over(environ)
+    if not found:
         return Listeners(private=_bind(environ.get("PORT", "8000")))
-    found = dict(zip(names.split(":"), _inherit(int(count)), strict=False))
     missing = [name for name in (PRIVATE, SHARED) if name not in found]
     if missing:
+        names = ":".join(found)
         raise StartError(
             f"no socket named {' or '.join(missing)} was handed over (LISTEN_FDNAMES={names!r})",
             "leave LISTEN_FDS unset to serve on 127.0.0.1:$PORT",
         )
     return Listeners(private=found[PRIVATE], shared=found[SHARED])
+
+
+def handed_over(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
+    """Take over the sockets that were handed to this process, by their names.
+
+    The variables are removed: a child must not take the sockets for its own. Raises StartError
+    when a descriptor is no socket.
+    """
+    names = environ.pop("LISTEN_FDNAMES", "")
+    count = environ.pop("LISTEN_FDS", "")
+    owner = environ.pop("LISTEN_PID", "")
+    if not count or owner != str(os.getpid()):
+        return {}
+    return dict(zip(names.split(":"), _inherit(int(count)), strict=False))
 
 
 def _inherit(count: int) -> list[socket.socket]:

@@ -10,6 +10,7 @@ from codestore.domain.environments import PROJECT_KINDS, Environment, Kind
 from codestore.domain.events import Event
 from codestore.domain.faults import invalid, not_found
 from codestore.domain.instances import LogLine
+from codestore.domain.manifest import Manifest
 from codestore.domain.names import shown
 from codestore.domain.secret import Secret
 from codestore.domain.services import (
@@ -31,7 +32,8 @@ MAX_LOG_LINES = 10_000
 class Seen:
     """A deployment with what is needed to show it.
 
-    ``key`` is ``None`` when you may not see it, ``database`` when the version wants none.
+    ``key`` is ``None`` when you may not see it, ``database`` when the version wants none. The
+    manifest is that of the version that is wanted.
     """
 
     deployment: Deployment
@@ -39,6 +41,17 @@ class Seen:
     environment: Environment
     key: Secret | None
     database: str | None
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A deployment and the names of where it is; ``project`` is empty where there is none."""
+
+    deployment: Deployment
+    service: str
+    environment: str
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +165,27 @@ async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
         return [await see(office, records, user, held) for held in found]
 
 
+async def census(office: Office, user: User) -> list[Placed]:
+    """Return every deployment of the user's organization, in a handful of questions for all."""
+    async with office.store.begin() as records:
+        services_ = await records.find(Service, organization=user.organization)
+        projects_ = await records.find(Project, organization=user.organization)
+        environments_ = {held.id: held.name for held in await records.find(Environment)}
+        found = await records.find(Deployment)
+    names = {held.id: held.name for held in services_}
+    names |= {held.id: held.name for held in projects_}
+    return [
+        Placed(
+            held,
+            names[held.service],
+            environments_.get(held.environment, held.kind.value),
+            names.get(held.project or "", ""),
+        )
+        for held in found
+        if held.service in names
+    ]
+
+
 async def see(office: Office, records: Records, user: User, deployment: Deployment) -> Seen:
     """Return a deployment with its service, environment and the key this user may see."""
     service = await records.get(Service, deployment.service)
@@ -177,9 +211,9 @@ async def _seen(
     elif deployment.kind is Kind.PRIVATE:
         key = await _developer_key(office, records, service.id, service.owner == user.id)
     found = await records.find(Version, service=service.id, number=deployment.spec.number)
-    wanted = not found or found[0].seal.manifest.database
-    database = deployment.database if wanted else None
-    return Seen(deployment, service, environment, key, database)
+    manifest = found[0].seal.manifest if found else None
+    database = deployment.database if manifest is None or manifest.database else None
+    return Seen(deployment, service, environment, key, database, manifest)
 
 
 async def _developer_key(

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from codestore.actions.queries import Seen
 from codestore.api.problems import problem
+from codestore.api.standby import standby_view, wakes_views
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES, Environment
 from codestore.domain.events import Event
 from codestore.domain.instances import LogLine
+from codestore.domain.manifest import Override, rest
 from codestore.domain.routing import Access
 from codestore.domain.secret import Secret
 from codestore.domain.services import Project, Service
@@ -34,6 +36,8 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
     deployment = seen.deployment
     live = deployment.status.live
     failure = deployment.status.failure
+    since, reason = deployment.explanation or (None, None)
+    asleep_after, gone_after = _rest(seen)
     return DeploymentView(
         id=deployment.id,
         environment=seen.environment.name,
@@ -51,6 +55,12 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
         generation=deployment.spec.generation,
         deployed_at=live.since if live else None,
         failure=problem(failure.letter) if failure else None,
+        since=since,
+        reason=reason,
+        standby=standby_view(deployment.status.standby),
+        standby_after=asleep_after,
+        stop_after=gone_after,
+        wakes=wakes_views(deployment.status.wakes),
     )
 
 
@@ -145,6 +155,9 @@ def environment_view(
         generation=environment.generation,
         access=Access(policy.access).value,
         standby=policy.standby,
+        stop=policy.stop,
+        queue=policy.queue,
+        queue_timeout=policy.queue_timeout,
         instances=f"{policy.min_instances}–{policy.max_instances}",
         deployments=[deployment_view(held, url_of) for held in seen],
     )
@@ -183,6 +196,13 @@ def log_view(seen: Seen, line: LogLine) -> LogView:
 def waits(deployments: Iterable[Deployment]) -> list[Wait]:
     """Return what to follow until a change is concluded."""
     return [Wait(held.id, held.kind.value, held.spec.generation) for held in deployments]
+
+
+def _rest(seen: Seen) -> tuple[float, float] | tuple[None, None]:
+    """Return after which idle times this very deployment is frozen and stopped."""
+    kind = seen.deployment.kind
+    overrides = seen.manifest.overrides if seen.manifest else {}
+    return rest(POLICIES[kind], overrides.get(kind, Override())) or (None, None)
 
 
 def _by_environment(seen: Sequence[Seen], url_of: UrlOf) -> dict[str, DeploymentView]:

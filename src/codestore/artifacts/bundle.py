@@ -41,7 +41,7 @@ def describe(manifest: Manifest, inventory: Inventory) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "service": manifest.service,
-        "manifest": asdict(manifest),
+        "manifest": _as_sealed(manifest),
         "lock": _named(manifest.lock, inventory),
         "schema": _named(_schema_path(manifest), inventory),
         "migrations": [asdict(migration) for migration in inventory.migrations()],
@@ -108,6 +108,20 @@ def _header(path: str, *, size: int = 0, mode: int = 0o644, link: str | None = N
     if link is not None:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, link, 0o777
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")
+
+
+def _as_sealed(manifest: Manifest) -> dict[str, Any]:
+    """Return the manifest as it is sealed: the same source has the same digest in every release.
+
+    So what manifests could not say from the beginning is left out as long as it is not said.
+    """
+    sealed = asdict(manifest)
+    if manifest.preload:
+        del sealed["preload"]
+    for override in sealed["overrides"].values():
+        if override["stop"] is None:
+            del override["stop"]
+    return sealed
 
 
 def _schema_path(manifest: Manifest) -> str:

@@ -8,8 +8,9 @@ from codestore.cli.loading import load
 from codestore.cli.output import Output
 from codestore.cli.view import seconds
 
-# ``live`` and ``failed`` are not told here: only the end of the wait says how it went.
-_SILENT = frozenset({"asked", "live", "failed", "removed"})
+# ``live`` and ``failed`` are not told here: only the end of the wait says how it went. How the
+# version before slept and woke meanwhile is no step of the change.
+_SILENT = frozenset({"asked", "live", "failed", "removed", "standby", "woken", "wake_failed"})
 
 
 class Teller(Protocol):

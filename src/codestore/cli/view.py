@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 Document = dict[str, Any]
 Row = tuple[str, ...]
 
@@ -52,8 +53,16 @@ def moment(value: object) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration."""
+    """Return a duration that was measured."""
     return f"{value:.2f} s"
+
+
+def span(value: float) -> str:
+    """Return a duration that was set, as a manifest would say it: ``90s``, ``5m``, ``1h``."""
+    for unit, length in _UNITS:
+        if value >= length and value % length == 0:
+            return f"{value / length:g}{unit}"
+    return f"{value:g}s"
 
 
 def _steers(letter: str) -> bool:

@@ -10,6 +10,7 @@ class ConditionType(StrEnum):
 
     ROLLED_OUT = "rolled_out"  # the wanted generation is the one that serves
     AVAILABLE = "available"  # requests are answered
+    AWAKE = "awake"  # it runs; if not, the next request wakes it
 
 
 class Truth(StrEnum):
@@ -22,7 +23,7 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One statement. ``since`` moves only when ``truth`` or ``reason`` does."""
+    """One statement. ``since`` moves when ``truth`` or ``reason`` does, or with another change."""
 
     type: ConditionType
     truth: Truth
@@ -43,6 +44,12 @@ def find(conditions: Conditions, type_: ConditionType) -> Condition | None:
 def marked(conditions: Conditions, new: Condition) -> Conditions:
     """Return the conditions with ``new`` in place of the one of its type."""
     old = find(conditions, new.type)
-    if old is not None and (old.truth, old.reason) == (new.truth, new.reason):
+    if old is not None and _goes_on(old, new):
         new = replace(new, since=old.since)
     return (*(held for held in conditions if held.type is not new.type), new)
+
+
+def _goes_on(old: Condition, new: Condition) -> bool:
+    """That requests are answered goes on through a change; that one was made does not."""
+    same = (old.truth, old.reason) == (new.truth, new.reason)
+    return same and (new.type is ConditionType.AVAILABLE or old.generation == new.generation)

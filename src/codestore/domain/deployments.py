@@ -1,13 +1,16 @@
 """A deployment: one service in one environment, what is wanted of it and what is known of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from codestore.domain.conditions import Condition, Conditions, ConditionType, Truth, find, marked
 from codestore.domain.environments import Kind
 from codestore.domain.faults import Fault, Letter, conflict
+from codestore.domain.standby import Depth, Standby, Wakes
 from codestore.domain.versions import Migration
+
+_WAKE_FAILED = "WakeFailed"
 
 
 class State(StrEnum):
@@ -67,7 +70,8 @@ class Status:
     ``migrated`` names the digests whose migrations have run on this database, ``applied`` the files
     they had; ``attempts`` and
     ``retry_at`` count tries after failures that may pass; ``crashes`` counts instances that
-    ended by themselves since the version went live.
+    ended by themselves since the version went live, or was woken. ``standby`` is set while it
+    sleeps; ``wakes`` counts how long requests waited for a wake, ``woken_at`` is the last counted.
     """
 
     generation: int = 0
@@ -79,6 +83,9 @@ class Status:
     retry_at: datetime | None = None
     crashes: int = 0
     serving: int = 0
+    standby: Standby | None = None
+    wakes: Wakes = field(default_factory=Wakes)
+    woken_at: datetime | None = None
     conditions: Conditions = ()
 
 
@@ -114,7 +121,22 @@ class Deployment:
         available = find(self.status.conditions, ConditionType.AVAILABLE)
         if available is not None and available.truth is Truth.FALSE:
             return State.DEGRADED
-        return State.READY
+        if self.status.standby is None:
+            return State.READY
+        return State.STANDBY if self.status.standby.waking_since is None else State.WAKING
+
+    @property
+    def explanation(self) -> tuple[datetime, str] | None:
+        """Since when the state is what it is, and why."""
+        if self.busy:
+            return self.spec.asked_at, self.spec.reason
+        telling = ConditionType.AWAKE
+        if self.state is State.FAILED:
+            telling = ConditionType.ROLLED_OUT
+        elif self.state is State.DEGRADED and self.status.standby is None:
+            telling = ConditionType.AVAILABLE
+        told = find(self.status.conditions, telling)
+        return None if told is None else (told.since, told.message)
 
 
 def require_idle(deployment: Deployment) -> None:
@@ -175,14 +197,13 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
     live = status.live
     if live is None or live.revision != spec.revision:
         live = Live(spec.revision, spec.number, spec.digest, now)
-    statement = Condition(
-        ConditionType.ROLLED_OUT, Truth.TRUE, "Live", f"{spec.number} serves.", now, spec.generation
-    )
-    return replace(
+    generation, text = spec.generation, f"{spec.number} serves."
+    statement = Condition(ConditionType.ROLLED_OUT, Truth.TRUE, "Live", text, now, generation)
+    after = replace(
         deployment,
         status=replace(
             status,
-            generation=spec.generation,
+            generation=generation,
             live=live,
             failure=None if deployment.busy else status.failure,
             attempts=0,
@@ -191,6 +212,9 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
             conditions=marked(status.conditions, statement),
         ),
     )
+    if not deployment.busy:
+        return after
+    return _awake(after, Truth.TRUE, ("Deployed", f"{spec.number} was deployed."), None, now)
 
 
 def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployment:
@@ -240,3 +264,53 @@ def mark_available(deployment: Deployment, serving: int, wanted: int, now: datet
         conditions=marked(deployment.status.conditions, statement),
     )
     return replace(deployment, status=status)
+
+
+def mark_standby(deployment: Deployment, standby: Standby, now: datetime) -> Deployment:
+    """It sleeps, or is being woken: nobody is served just now, and that is as it should be."""
+    if standby.waking_since is not None:
+        reason, message = "Waking", "A request is waking it."
+    elif standby.depth is Depth.FROZEN:
+        reason, message = "Frozen", "No request came; its processes are frozen."
+    else:
+        reason, message = "Stopped", "No request came; no process is left of it."
+    told = find(deployment.status.conditions, ConditionType.AWAKE)
+    if told is not None and told.reason == _WAKE_FAILED and deployment.status.retry_at is not None:
+        reason, message = told.reason, told.message
+    return _awake(deployment, Truth.FALSE, (reason, message), standby, now)
+
+
+def mark_wake_failed(deployment: Deployment, letter: Letter, now: datetime) -> Deployment:
+    """A request was to wake it, in vain."""
+    told = (_WAKE_FAILED, letter.detail)
+    return _awake(deployment, Truth.FALSE, told, deployment.status.standby, now)
+
+
+def mark_awake(deployment: Deployment, now: datetime) -> Deployment:
+    """A request woke it, and it came up: its crashes are forgotten."""
+    after = _awake(deployment, Truth.TRUE, ("Request", "A request woke it."), None, now)
+    return replace(after, status=replace(after.status, crashes=0, retry_at=None))
+
+
+def _awake(
+    deployment: Deployment,
+    truth: Truth,
+    told: tuple[str, str],
+    standby: Standby | None,
+    now: datetime,
+) -> Deployment:
+    reason, message = told
+    generation = deployment.spec.generation
+    statement = Condition(ConditionType.AWAKE, truth, reason, message, now, generation)
+    conditions = marked(deployment.status.conditions, statement)
+    status = replace(deployment.status, standby=standby, conditions=conditions)
+    return replace(deployment, status=status)
+
+
+def counted(deployment: Deployment, at: datetime, depth: Depth, seconds: float) -> Deployment:
+    """Count a wake, once."""
+    status = deployment.status
+    if status.woken_at is not None and at <= status.woken_at:
+        return deployment
+    wakes = status.wakes.counting(depth, seconds)
+    return replace(deployment, status=replace(status, wakes=wakes, woken_at=at))

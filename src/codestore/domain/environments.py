@@ -27,9 +27,10 @@ class Policy:
     """What holds in an environment. Times in seconds.
 
     ``source`` is the kind of environment a promotion takes its version from (``None``: a push).
-    ``standby`` is the idle time after which a deployment sleeps (``None``: never);
-    ``may_sleep`` says whether a manifest may set one. ``promise`` is the share of requests
-    that must succeed in a month (``None``: no promise).
+    ``standby`` is the idle time after which a deployment is frozen (``None``: never), ``stop`` the
+    one after which no process is left of it; ``may_sleep`` says whether a manifest may set them.
+    While it is woken, at most ``queue`` callers wait, each at most ``queue_timeout``. ``promise``
+    is the share of requests that must succeed in a month (``None``: no promise).
     """
 
     kind: Kind
@@ -39,6 +40,9 @@ class Policy:
     may_sleep: bool
     min_instances: int
     max_instances: int
+    stop: float = 1800.0
+    queue: int = 1000
+    queue_timeout: float = 60.0
     drain: float = 10.0
     limits: Limits = field(default_factory=Limits)
     promise: float | None = None

@@ -20,6 +20,9 @@ class EventKind(StrEnum):
     DEGRADED = "degraded"
     RECOVERED = "recovered"
     INSTANCE_ENDED = "instance_ended"
+    STANDBY = "standby"
+    WOKEN = "woken"
+    WAKE_FAILED = "wake_failed"
     REMOVED = "removed"
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from codestore.domain.manifest import Run
 from codestore.domain.routing import Endpoint
 from codestore.domain.secret import Secret
+from codestore.domain.standby import Depth
 
 
 class InstanceState(StrEnum):
@@ -19,6 +20,7 @@ class InstanceState(StrEnum):
     STARTING = "starting"
     READY = "ready"  # answers in private, not yet asked by anybody
     SERVING = "serving"  # accepts requests of users
+    FROZEN = "frozen"  # in standby: it keeps its memory and does nothing
     DRAINING = "draining"  # finishes what it has
     ENDED = "ended"
 
@@ -40,11 +42,29 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Wake:
+    """A request woke a deployment: when, how long the request had waited (seconds), from what."""
+
+    at: datetime
+    seconds: float
+    depth: Depth
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """What a driver sees of a deployment; it may be a little late."""
+    """What a driver sees of a deployment; it may be a little late.
+
+    ``held`` is where callers can wait although no instance takes requests there itself; ``armed``
+    the revision that the first of them would start. ``woke`` is the last wake that was measured.
+    ``pressed`` says that the host is short of memory.
+    """
 
     instances: tuple[Instance, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    held: Endpoint | None = None
+    armed: int | None = None
+    woke: Wake | None = None
+    pressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a driver needs to run something of a version: an instance, or a task."""
+    """What a driver needs to run something of a version: an instance, or a task.
+
+    ``preload``: the driver may load its libraries before an instance is wanted.
+    """
 
     deployment: str
     revision: int
@@ -69,6 +92,7 @@ class Workload:
     run: Run
     environment: Mapping[str, Secret] = field(default_factory=dict)
     drain: float = 10.0
+    preload: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from codestore.domain.document import Document
-from codestore.domain.environments import POLICIES, Kind
+from codestore.domain.environments import POLICIES, Kind, Policy
 from codestore.domain.names import SERVICE_NAME, check_name
 
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -26,6 +26,7 @@ _KEYS = (
     "environments",
 )
 FILE = "codestore.yaml"
+LONGEST_REST = 86_400.0  # seconds
 
 
 class RunKind(StrEnum):
@@ -60,6 +61,7 @@ class Override:
     """What a manifest changes in an environment's policy; ``None`` leaves it. Seconds."""
 
     standby: float | None = None
+    stop: float | None = None
     min_instances: int | None = None
     max_instances: int | None = None
     concurrency: int | None = None
@@ -67,12 +69,13 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A checked ``codestore.yaml``."""
+    """A checked ``codestore.yaml``. ``preload``: its libraries may be loaded before it wakes."""
 
     service: str
     run: Run
     version: str | None = None
     lock: str | None = None
+    preload: bool = True
     database: bool = True
     redis: bool = False
     migrate: tuple[str, ...] = ()
@@ -80,6 +83,16 @@ class Manifest:
     secrets: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     overrides: Mapping[Kind, Override] = field(default_factory=dict)
+
+
+def rest(policy: Policy, override: Override) -> tuple[float, float] | None:
+    """Return after which idle times a deployment is frozen and stopped; ``None``: it never is."""
+    standby = policy.standby if override.standby is None else override.standby
+    if standby is None or not policy.may_sleep:
+        return None
+    # Who says only when it is frozen is to have something of that.
+    stop = max(policy.stop, 2 * standby) if override.stop is None else override.stop
+    return standby, max(standby, stop)
 
 
 def read_manifest(document: Document, files: frozenset[str]) -> Manifest:
@@ -98,6 +111,7 @@ def read_manifest(document: Document, files: frozenset[str]) -> Manifest:
         run=_run(top.child("run"), files),
         version=_version(top.child("version")),
         lock=_lock(top.child("python"), files),
+        preload=_flag(top.child("python").child("preload"), default=True),
         database=_flag(top.child("database"), default=True),
         redis=_redis(top.child("redis")),
         migrate=_command(top.child("migrate")),
@@ -155,10 +169,10 @@ def _run(node: Document, files: frozenset[str]) -> Run:
 
 
 def _lock(node: Document, files: frozenset[str]) -> str | None:
-    if node.missing:
-        found = ("uv.lock", "requirements.txt", "pyproject.toml")
+    found = ("uv.lock", "requirements.txt", "pyproject.toml")
+    if node.missing or node.mapping(["lock", "preload"]).child("lock").missing:
         return next((name for name in found if name in files), None)
-    child = node.mapping(["lock"]).child("lock")
+    child = node.child("lock")
     name = child.text("python: {lock: uv.lock}", 200)
     if name not in files:
         raise child.fault(f"there is no file {name!r}", "Name a file of the service's folder.")
@@ -204,12 +218,9 @@ def _overrides(node: Document) -> Mapping[Kind, Override]:
 
 def _override(node: Document, kind: Kind) -> Override:
     policy = POLICIES[kind]
-    node.mapping(["standby", "instances", "concurrency"])
-    standby, instances, concurrency = (
-        node.child(key) for key in ("standby", "instances", "concurrency")
-    )
-    if not standby.missing and not policy.may_sleep:
-        raise standby.fault(f"{kind} never sleeps", "Remove the line.")
+    node.mapping(["standby", "stop", "instances", "concurrency"])
+    instances, concurrency = node.child("instances"), node.child("concurrency")
+    standby, stop = _rest(node, policy)
     low = high = None
     if not instances.missing:
         instances.mapping(["min", "max"])
@@ -220,8 +231,25 @@ def _override(node: Document, kind: Kind) -> Override:
         if (low or floor) > (high or ceiling):
             raise instances.fault("min is greater than max", f"{floor} to {ceiling}.")
     return Override(
-        standby=None if standby.missing else standby.duration(1, 86400),
+        standby=standby,
+        stop=stop,
         min_instances=low,
         max_instances=high,
         concurrency=None if concurrency.missing else concurrency.whole(1, 10_000),
     )
+
+
+def _rest(node: Document, policy: Policy) -> tuple[float | None, float | None]:
+    """Read after which idle times a deployment is frozen and stopped."""
+    standby, stop = node.child("standby"), node.child("stop")
+    for each in (standby, stop):
+        if not each.missing and not policy.may_sleep:
+            raise each.fault(f"{policy.kind} never sleeps", "Remove the line.")
+    frozen = None if standby.missing else standby.duration(1, LONGEST_REST)
+    stopped = None if stop.missing else stop.duration(1, LONGEST_REST)
+    first = policy.standby if frozen is None else frozen
+    if stopped is not None and first is None:
+        raise stop.fault(f"{policy.kind} does not sleep", "Say after which time: standby: 5m.")
+    if stopped is not None and first is not None and stopped < first:
+        raise stop.fault("must not be less than standby", f"{first:g} s or more.")
+    return frozen, stopped

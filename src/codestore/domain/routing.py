@@ -21,10 +21,14 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests can be handed in. ``address`` is the driver's word (a URI), opaque here."""
+    """Where requests can be handed in. ``address`` is the driver's word (a URI), opaque here.
+
+    ``waits``: callers wait there until somebody is woken; the gateway says how long that took.
+    """
 
     address: str
     draining: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ run out of requests) is done by the verbs at the end, so that a test chooses whe
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from codestore.domain.faults import failed
+from codestore.domain.faults import Letter, failed
 from codestore.domain.instances import (
     Instance,
     InstanceState,
@@ -23,16 +24,26 @@ from codestore.domain.routing import Endpoint
 
 
 class FakeDriver:
-    """Implements the doors ``Driver``, ``Tasks`` and ``Logs`` in memory.
+    """Implements the doors ``Driver``, ``Standby``, ``Tasks`` and ``Logs`` in memory.
 
-    ``broken`` holds digests whose instances never become ready, ``unhealthy`` those that fail
-    their health check, ``unmigratable`` those whose migrations fail.
+    ``broken`` holds digests whose instances never become ready, ``crashing`` those that end when
+    a caller starts them, ``unhealthy`` those that fail their health check, ``unmigratable`` those
+    whose migrations fail. ``waiting`` counts callers by deployment, ``served`` and ``refused``
+    those that were answered; in a deployment that is ``occupied`` one stays connected.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
         self.instances: dict[str, dict[str, Instance]] = {}
         self.broken: set[str] = set()
+        self.crashing: set[str] = set()
+        self.armed: dict[str, Workload] = {}
+        self.held: set[str] = set()
+        self.occupied: set[str] = set()
+        self.waiting: Counter[str] = Counter()
+        self.served = 0
+        self.refused = 0
+        self.pressed = False
         self.unhealthy: set[str] = set()
         self.unmigratable: set[str] = set()
         self.migrations: list[tuple[str, str]] = []
@@ -43,24 +54,32 @@ class FakeDriver:
     async def observe(self, deployment: str) -> View:
         """Tell what runs."""
         instances = tuple(self.instances.get(deployment, {}).values())
+        armed = self.armed.get(deployment)
         shared = [i for i in instances if i.address is None]
-        endpoints = [Endpoint(f"fake:{deployment}")] if shared else []
+        endpoints = []
+        if shared or (armed is not None and armed.run.kind is not RunKind.COMMAND):
+            endpoints = [Endpoint(f"fake:{deployment}")]
         endpoints += [
             Endpoint(str(i.address), draining=i.state is InstanceState.DRAINING)
             for i in instances
             if i.address and i.state in (InstanceState.SERVING, InstanceState.DRAINING)
         ]
-        return View(instances, tuple(endpoints))
+        held = Endpoint(f"fake:{deployment}.held") if deployment in self.held else None
+        revision = None if armed is None else armed.revision
+        return View(instances, tuple(endpoints), held, revision, pressed=self.pressed)
 
     async def start(self, workload: Workload, ordinal: int) -> None:
         """Start an instance; the fake makes it ready at once unless its digest is broken."""
+        self._start(workload, ordinal, InstanceState.READY)
+
+    def _start(self, workload: Workload, ordinal: int, goal: InstanceState) -> None:
         name = f"{workload.deployment}.{workload.revision}.{ordinal}"
         held = self.instances.setdefault(workload.deployment, {})
         if name in held:
             return
         digest = workload.artifact.digest
         self._digests[name] = digest
-        state = InstanceState.STARTING if digest in self.broken else InstanceState.READY
+        state = InstanceState.STARTING if digest in self.broken else goal
         address = None
         if workload.run.kind is RunKind.COMMAND:
             address = f"fake:{name}"
@@ -75,9 +94,11 @@ class FakeDriver:
     async def admit(self, deployment: str, instance: str) -> None:
         """Let it take requests."""
         self._move(deployment, instance, InstanceState.READY, InstanceState.SERVING)
+        self._answer(deployment)
 
     async def drain(self, deployment: str, instance: str) -> None:
         """Let it finish."""
+        await self.thaw(deployment, instance)
         self._move(deployment, instance, InstanceState.SERVING, InstanceState.DRAINING)
 
     async def stop(self, deployment: str, instance: str) -> None:
@@ -89,6 +110,51 @@ class FakeDriver:
         """Forget the deployment."""
         self.instances.pop(deployment, None)
         self.lines.pop(deployment, None)
+        self.armed.pop(deployment, None)
+        self.held.discard(deployment)
+
+    async def hold(self, deployment: str, instance: str) -> None:
+        """Hold a place where callers wait."""
+        self.held.add(deployment)
+        self._changed.put_nowait(deployment)
+
+    async def freeze(self, deployment: str, instance: str, queue: int) -> bool:
+        """Freeze it unless somebody is connected."""
+        if deployment in self.occupied or self.waiting[deployment]:
+            return False
+        self._move(deployment, instance, InstanceState.SERVING, InstanceState.FROZEN)
+        return True
+
+    async def thaw(self, deployment: str, instance: str) -> None:
+        """Let it go on."""
+        self._move(deployment, instance, InstanceState.FROZEN, InstanceState.SERVING)
+        self._answer(deployment)
+
+    async def stop_frozen(self, workload: Workload, instance: str) -> None:
+        """End it if it is frozen."""
+        deployment = workload.deployment
+        held = self.instances.get(deployment, {}).get(instance)
+        if held is not None and held.state is InstanceState.FROZEN:
+            await self.stop(deployment, instance)
+
+    async def arm(self, workload: Workload, queue: int) -> None:
+        """Have the next caller start an instance; one may wait already."""
+        self.armed[workload.deployment] = workload
+        if workload.run.kind is RunKind.COMMAND:
+            self.held.add(workload.deployment)
+        self._changed.put_nowait(workload.deployment)
+        self._wake(workload.deployment)
+
+    async def disarm(self, deployment: str) -> None:
+        """Have callers start nothing."""
+        self.armed.pop(deployment, None)
+        self._changed.put_nowait(deployment)
+
+    async def refuse(self, deployment: str, letter: Letter) -> int:
+        """Answer everybody who waits."""
+        count = self.waiting.pop(deployment, 0)
+        self.refused += count
+        return count
 
     async def changes(self) -> AsyncIterator[str]:
         """Yield deployments whose view changed."""
@@ -122,6 +188,29 @@ class FakeDriver:
             self.lines[deployment] = [line for line in lines if line.at >= before]
 
     # What the world does by itself.
+
+    def call(self, deployment: str) -> None:
+        """A caller comes: answered by whoever serves, or the one that wakes the deployment."""
+        self.waiting[deployment] += 1
+        self._wake(deployment)
+
+    def _wake(self, deployment: str) -> None:
+        if not self.waiting[deployment]:
+            return
+        for instance in list(self.instances.get(deployment, {}).values()):
+            self._move(deployment, instance.name, InstanceState.FROZEN, InstanceState.SERVING)
+        workload = self.armed.pop(deployment, None)
+        if workload is not None:
+            self._start(workload, 0, InstanceState.SERVING)
+            if workload.artifact.digest in self.crashing:
+                name = f"{deployment}.{workload.revision}.0"
+                self.end(deployment, name, "exit code 1")
+        self._answer(deployment)
+
+    def _answer(self, deployment: str) -> None:
+        states = {i.state for i in self.instances.get(deployment, {}).values()}
+        if InstanceState.SERVING in states:
+            self.served += self.waiting.pop(deployment, 0)
 
     def end(self, deployment: str, instance: str, ending: str) -> None:
         """An instance ends, whoever wanted it or not."""

@@ -1,10 +1,13 @@
 """Questions to a running Envoy, over its admin socket."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+NAMED = 200  # clusters asked for by name; of more, all are asked for
 
 
 class EnvoyAdmin:
@@ -49,6 +52,20 @@ class EnvoyAdmin:
             for found in answer.get("cluster_statuses", [])
             for host in found.get("host_statuses", [])
         }
+
+    async def requests(self, clusters: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Return how many requests each cluster has had, and has now; none is not listed."""
+        names = "|".join(clusters) if len(clusters) <= NAMED else "[0-9a-f]+"
+        filter_ = rf"^cluster\.({names})\.upstream_rq_(total|active)$"
+        answer = await self._json("/stats", format="json", filter=filter_)
+        found: dict[str, tuple[int, int]] = {}
+        for stat in answer.get("stats", []):
+            if "name" in stat:  # else it is the one that tells of histograms
+                _, cluster, figure = str(stat["name"]).split(".")
+                total, active = found.get(cluster, (0, 0))
+                value = int(stat["value"])
+                found[cluster] = (total, value) if figure.endswith("active") else (value, active)
+        return found
 
     async def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = await self._http.get(path, params=query)

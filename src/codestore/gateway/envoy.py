@@ -1,7 +1,8 @@
 """The gateway door, made of Envoy."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,11 @@ from codestore.gateway.admin import EnvoyAdmin
 from codestore.gateway.discovery import DiscoveryServer
 from codestore.gateway.resources import platform_resources, resources
 from codestore.gateway.snapshot import Resource, Snapshot
+from codestore.gateway.traffic import Traffic
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class EnvoyGateway:
@@ -26,12 +32,19 @@ class EnvoyGateway:
     """
 
     def __init__(
-        self, xds_socket: Path, admin_socket: Path, base: str, timeout: float = 5.0
+        self,
+        xds_socket: Path,
+        admin_socket: Path,
+        base: str,
+        timeout: float = 5.0,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._base = base
         self._published: dict[str, Route] = {}
         self._discovery = DiscoveryServer(xds_socket)
         self._admin = EnvoyAdmin(admin_socket, timeout)
+        self._traffic = Traffic(self._admin, now)
+        self._following: asyncio.Task[None] | None = None
         self._timeout = timeout
         self._held: dict[str, tuple[Resource, ...]] = {}
         self._snapshot: Snapshot | None = None
@@ -39,9 +52,12 @@ class EnvoyGateway:
     async def start(self) -> None:
         """Open the socket where Envoy asks for its configuration."""
         await self._discovery.start()
+        self._following = asyncio.create_task(self._traffic.follow())
 
     async def stop(self) -> None:
         """Close it. Envoy goes on serving, and asks whoever opens the socket next."""
+        if self._following is not None:
+            self._following.cancel()
         await self._discovery.stop()
         await self._admin.close()
 
@@ -101,6 +117,14 @@ class EnvoyGateway:
             return await self._admin.active_requests(hash_)
         except httpx.HTTPError as error:
             raise _away(str(error)) from error
+
+    def idle_since(self, hash_: str, within: float) -> datetime | None:
+        """Return since when no request was under way; ``None`` while one is, or none was read."""
+        return self._traffic.idle_since(hash_, within)
+
+    def touch(self, hash_: str) -> None:
+        """Take this moment for one at which a request was under way."""
+        self._traffic.touch(hash_)
 
     async def version(self) -> str:
         """Return Envoy's version; raise ``httpx.HTTPError`` if it does not answer."""

@@ -8,19 +8,27 @@ database, uses the standard library only, and changes rarely.
 
 Where to look:
 
-====================  ==============================================================
-``client``            what the rest of the platform imports; ``events`` is its stream
-``protocol``          the words that cross the socket; ``codec`` is their JSON
-``spec``              what a child is: ``ChildSpec``
-``server``            connections, requests, subscribers
-``keeper``            the rooms of the process put together; its start and its end
-``child``             the life of one child, on one screen; ``run`` is one run of its
-                      program, ``children`` the table of all
-``launch, become``    fork and exec: the parent's half and the child's half
-``reaper``            who has ended; what is left of its session
-``journal``           what a killed keeper left behind, and the sweep
-``listeners``         the held sockets and the one-shot watches
-``readiness``         the sd_notify socket; ``news`` keeps floods from subscribers
-``output, logfile``   from a child's pipes to CRI lines in rotated files
-====================  ==============================================================
+======================  ============================================================
+``client``              what the rest of the platform imports; ``events`` is its stream
+``protocol, views``     the words that cross the socket; ``codec`` is their JSON
+``spec``                what a child is: ``ChildSpec``
+``server, desk``        connections, requests, subscribers; which request goes where
+``keeper``              the rooms of the process put together; its start and its end
+``child``               the life of one child, on one screen; ``run`` is one run of its
+                        program, ``children`` the table of all, ``home`` what they share
+``starting``            from a spec to a process at the gate
+``launch, become``      fork and exec: the parent's half and the child's half
+``forking``             the same by a fork server that has imported all
+``reaper``              who has ended; what is left of its session
+``journal``             what a killed keeper left behind, and the sweep
+``listeners``           the held sockets, and who is told when somebody waits there
+``sleeping``            frozen without losing a connection, thawed when one arrives;
+                        ``looking`` is whether anybody is connected
+``freezing, cgroups``   how: by signals, by control groups
+``watching, waking``    children that a connection starts; who woke, and how fast
+``forwarding, relay``   connections handed on to a child's TCP port; ``dialling`` is
+                        ports, ``refusing`` an answer to all who wait
+``readiness``           the sd_notify socket; ``news`` keeps floods from subscribers
+``output, logfile``     from a child's pipes to CRI lines in rotated files
+======================  ============================================================
 """

@@ -16,6 +16,8 @@ from codestore.keeper.spec import ChildSpec, signal_number
 
 _FIRST: Final = 3  # where systemd's socket activation puts the first descriptor
 _NOT_EXECUTED: Final = 127
+CHANNEL: Final = "forks"
+"""The name under which a fork server finds the descriptor that it is asked at."""
 _ACTIVATION: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
@@ -109,12 +111,22 @@ def _tie(spec: ChildSpec, keeper: int) -> None:
         os._exit(_NOT_EXECUTED)
 
 
-def _environment(spec: ChildSpec, handover: Handover) -> dict[str, str]:
+def environment(spec: ChildSpec, notify: str) -> dict[str, str]:
+    """Return the complete environment of ``spec``, but for ``LISTEN_PID``."""
     # Its own socket activation, if the keeper was started by one, is not the child's.
     env = {key: value for key, value in spec.env.items() if key not in _ACTIVATION}
-    env["NOTIFY_SOCKET"] = handover.notify
-    if spec.sockets:
-        env["LISTEN_FDS"] = str(len(spec.sockets))
+    env["NOTIFY_SOCKET"] = notify
+    names = [fdname for fdname, _ in spec.sockets]
+    if spec.forks:
+        names.append(CHANNEL)
+    if names:
+        env["LISTEN_FDS"] = str(len(names))
+        env["LISTEN_FDNAMES"] = ":".join(names)
+    return env
+
+
+def _environment(spec: ChildSpec, handover: Handover) -> dict[str, str]:
+    env = environment(spec, handover.notify)
+    if "LISTEN_FDS" in env:
         env["LISTEN_PID"] = str(os.getpid())
-        env["LISTEN_FDNAMES"] = ":".join(fdname for fdname, _ in spec.sockets)
     return env

@@ -5,23 +5,22 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 from codestore.keeper.backoff import Backoff
-from codestore.keeper.errors import NOT_RUNNING, SYSTEM, KeeperError
-from codestore.keeper.journal import Journal
-from codestore.keeper.launch import launch
-from codestore.keeper.listeners import Listeners
+from codestore.keeper.dialling import dial
+from codestore.keeper.errors import AWAKE, NOT_RUNNING, SYSTEM, KeeperError
+from codestore.keeper.home import Home
+from codestore.keeper.launch import Launch
 from codestore.keeper.logfile import LogFile
 from codestore.keeper.news import News
 from codestore.keeper.output import Output
-from codestore.keeper.protocol import ChildView, Event, Exited, Notify, Started
-from codestore.keeper.reaper import Reaper
+from codestore.keeper.protocol import ChildView, Exited, Notify, Started
 from codestore.keeper.run import Run
+from codestore.keeper.sleeping import Sleep
 from codestore.keeper.spec import ChildSpec, signal_number
+from codestore.keeper.starting import prepared, start
 
 _log = logging.getLogger(__name__)
 
@@ -29,33 +28,24 @@ LAST_WORDS: Final = 0.5
 """Seconds to wait for the end of the output when a child has ended but its pipes are held open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
-    """What all children of one keeper share. ``leaders`` are the running ones, by pid."""
-
-    listeners: Listeners
-    reaper: Reaper
-    journal: Journal
-    publish: Callable[[Event], None]
-    notify: str
-    logs: Path
-    leaders: "dict[int, Child]" = field(default_factory=dict)
-
-
 class Child:
     """A named child, from its first start to its last end. It begins to live when it is made.
 
     ``first_start`` is the pid of its first run, or the ``KeeperError`` why there is none; ``life``
-    is done when no run will follow.
+    is done when no run will follow. ``woken_at`` is when a connection was noticed for which it
+    is started.
     """
 
-    def __init__(self, spec: ChildSpec, home: Home) -> None:
+    def __init__(self, spec: ChildSpec, home: Home, woken_at: float | None = None) -> None:
         self.spec = spec
         self._home = home
+        self._woken_at = woken_at
         self._run: Run | None = None
+        self._sleep: Sleep | None = None
         self._runs = 0
         self._stopping = asyncio.Event()
         self._news = News(self._publish_news)
+        self._probe: asyncio.Task[None] | None = None
         self._kill_timer: asyncio.TimerHandle | None = None
         self.first_start: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.life = asyncio.create_task(self._live(), name=f"child {spec.name}")
@@ -72,25 +62,41 @@ class Child:
 
     def signal(self, name: str, group: bool) -> None:
         """Send a signal. Raises ``KeeperError(not-running)``."""
-        run = self._run
-        if run is None or not run.alive:
-            raise KeeperError(NOT_RUNNING, f"{self.spec.name!r} is not running")
         send = os.killpg if group else os.kill
-        send(run.pid, signal_number(name))
+        send(self._running().pid, signal_number(name))
 
-    def stop(self, grace: float) -> bool:
+    async def freeze(self, socket: str) -> bool:
+        """Freeze it until a connection arrives at ``socket``; tell whether it is frozen.
+
+        Raises ``KeeperError``: ``not-running``, ``not-found`` for the socket.
+        """
+        self._running()
+        if self._sleep is None or self._stopping.is_set():  # it is to end, not to sleep
+            return False
+        return await self._sleep.freeze(socket)
+
+    def thaw(self) -> None:
+        """Let it run on. Idempotent."""
+        if self._sleep:
+            self._sleep.thaw()
+
+    def stop(self, grace: float, frozen: bool = False) -> bool:
         """Ask it to stop, and kill it ``grace`` seconds later; tell whether an end will follow.
 
-        Asked again, it may bring the end forward. A frozen child hears of it when it is thawed.
+        Asked again, it may bring the end forward. A frozen child is thawed, to end well. With
+        ``frozen``, raises ``KeeperError(awake)`` unless it is frozen now.
         """
+        run = self._run
+        if frozen and not (run and run.frozen):
+            raise KeeperError(AWAKE, f"{self.spec.name!r} is not frozen")
         asked = self._stopping.is_set()
         self._stopping.set()
-        run = self._run
         if run is None or run.over:
             return False
         if not asked and run.alive:
             # To the process alone: its helpers may be what it needs to end well.
             os.kill(run.pid, signal_number(self.spec.stop_signal))
+        self.thaw()
         loop = asyncio.get_running_loop()
         when = loop.time() + grace
         if self._kill_timer is None or when < self._kill_timer.when():
@@ -103,7 +109,7 @@ class Child:
         """Take in what it, or a process of its session, has said by sd_notify."""
         run = self._run
         was_ready = run is not None and run.ready
-        if run and run.hear(variables):
+        if run and run.hear(variables) and run.told:
             self._news.changed(urgent=run.ready != was_ready)
 
     def view(self) -> ChildView | None:
@@ -124,6 +130,9 @@ class Child:
             ready=run.ready and not run.over,
             status=run.status,
             label=self.spec.label,
+            port=run.port,
+            frozen=run.frozen,
+            forked=run.forked,
         )
 
     async def _live(self) -> None:
@@ -150,20 +159,20 @@ class Child:
     async def _run_once(self) -> None:
         """Live from fork to exit. Raises when the program could not be started."""
         spec, home = self.spec, self._home
-        listeners = home.listeners.descriptors(listener for _, listener in spec.sockets)
-        launched = launch(spec, listeners, home.notify)
-        run = self._run = Run(launched.pid, home.reaper.expect(launched.pid))
+        woken_at = self._woken_at if self._runs == 0 else None
+        run, launched = await start(prepared(spec, woken_at), home)
+        self._run = run
+        if self._stopping.is_set():  # while its parent was asked
+            run.kill()
         self._runs += 1
         output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
         home.leaders[run.pid] = self
         home.journal.add(run.pid)
         try:
-            await launched.release()
-            home.publish(Started(spec.name, run.pid))
-            if not self.first_start.done():
-                self.first_start.set_result(run.pid)
+            await self._let_go(run, launched)
         finally:
             await run.ended
+            self._lay_down(run)
             await output.drain(LAST_WORDS)
             self._news.flush()
             self._bury(run)
@@ -172,9 +181,50 @@ class Child:
         label = self.spec.label  # it may have changed since
         home.publish(Exited(spec.name, run.pid, code, signal_name, label, will_restart))
 
+    async def _let_go(self, run: Run, launched: Launch) -> None:
+        """Let it run its program, and tell everybody. Raises ``KeeperError(exec)``."""
+        home = self._home
+        self._sleep = Sleep(run, await home.freezer.hold(run.pid), home)
+        await launched.release()
+        home.runs[run.name] = run
+        view = self.view()
+        assert view is not None
+        home.publish(Started(run.name, run.pid, view))
+        run.told = True
+        if run.ready or run.status:  # it may have been faster than we are
+            self._news.changed(urgent=run.ready)
+        if not self.first_start.done():
+            self.first_start.set_result(run.pid)
+        if run.port:
+            self._probe = asyncio.create_task(self._becomes_ready(run), name=f"probe {run.name}")
+
+    async def _becomes_ready(self, run: Run) -> None:
+        connection = await dial(run.port, run.ended)
+        if connection and run.alive:
+            connection.close()
+            run.ready = True
+            self._news.changed(urgent=True)
+            self._home.forwards.changed(run.name)
+
     def _publish_news(self) -> None:
         if self._run:
             self._home.publish(Notify(self.spec.name, self._run.ready, self._run.status))
+
+    def _running(self) -> Run:
+        run = self._run
+        if run is None or not run.alive:
+            raise KeeperError(NOT_RUNNING, f"{self.spec.name!r} is not running")
+        return run
+
+    def _lay_down(self, run: Run) -> None:
+        """It has ended: nothing may be asked of it any more."""
+        self._home.runs.pop(run.name, None)
+        self._home.forwards.changed(run.name)
+        if self._sleep:
+            self._sleep.end()
+            self._sleep = None
+        if run.channel:
+            run.channel.close()
 
     def _bury(self, run: Run) -> None:
         run.over = True

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codestore.keeper import processes
-from codestore.keeper.child import Child, Home
+from codestore.keeper.child import Child
 from codestore.keeper.errors import CLOSING, NOT_FOUND, RUNNING, KeeperError
+from codestore.keeper.home import Home
 from codestore.keeper.protocol import ChildView
 from codestore.keeper.spec import ChildSpec
 
@@ -21,9 +22,10 @@ class Children:
         self._table: dict[str, Child] = {}
         self._closing = False
 
-    async def spawn(self, spec: ChildSpec) -> int:
+    async def spawn(self, spec: ChildSpec, woken_at: float | None = None) -> int:
         """Start a child and return its pid; that of the one of this name while it runs.
 
+        ``woken_at`` is when a connection was noticed for which it is started.
         Raises ``KeeperError``: ``exec`` when its program cannot be started, ``not-found`` for a
         socket, ``system`` when there is no process left, ``closing``.
         """
@@ -31,7 +33,7 @@ class Children:
         if self._closing:
             raise KeeperError(CLOSING, "the keeper is shutting down")
         if child is None:
-            child = self._table[spec.name] = Child(spec, self._home)
+            child = self._table[spec.name] = Child(spec, self._home, woken_at)
         try:
             return await child.pid()
         except KeeperError:
@@ -43,12 +45,23 @@ class Children:
         """Send a signal. Raises ``KeeperError``: ``not-found``, ``not-running``."""
         self._find(name).signal(signal, group)
 
-    def stop(self, name: str, grace: float) -> bool:
+    async def freeze(self, name: str, socket: str) -> bool:
+        """Freeze a child that nobody is connected to; tell whether it is frozen.
+
+        Raises ``KeeperError``: ``not-found``, ``not-running``.
+        """
+        return await self._find(name).freeze(socket)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen child run on. Idempotent. Raises ``KeeperError(not-found)``."""
+        self._find(name).thaw()
+
+    def stop(self, name: str, grace: float, frozen: bool) -> bool:
         """Begin to stop a child; tell whether its end will follow.
 
-        Raises ``KeeperError(not-found)``.
+        Raises ``KeeperError``: ``not-found``; ``awake`` if only a frozen one was to be stopped.
         """
-        return self._find(name).stop(grace)
+        return self._find(name).stop(grace, frozen)
 
     def forget(self, name: str) -> None:
         """Drop the record of an ended child. Raises ``KeeperError(running)``."""

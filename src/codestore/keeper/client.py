@@ -68,13 +68,32 @@ class KeeperClient:
         """Have the socket closed and unlinked. Idempotent."""
         await self._ask(protocol.Close(name))
 
-    async def watch(self, name: str) -> None:
-        """Have one ``Pending`` sent when a connection waits. Raises ``not-found``."""
-        await self._ask(protocol.Watch(name))
+    async def watch(
+        self, name: str, spawn: ChildSpec | None = None, label: Mapping[str, str] | None = None
+    ) -> None:
+        """Have one ``Pending`` sent, and ``spawn`` started, when a connection waits.
+
+        Replaces a former watch of the socket. Raises ``not-found``.
+        """
+        await self._ask(protocol.Watch(name, spawn, label or {}))
 
     async def unwatch(self, name: str) -> None:
-        """Call the watch off. Raises ``not-found``."""
+        """Call the watch off. Idempotent. Raises ``not-found``."""
         await self._ask(protocol.Unwatch(name))
+
+    async def forward(self, socket: str, child: str | None) -> None:
+        """Have connections of ``socket`` handed on to the port of ``child``, or to nobody more.
+
+        They wait in the socket's queue until such a child is ready. Raises ``not-found``.
+        """
+        await self._ask(protocol.Forward(socket, child))
+
+    async def refuse(self, socket: str, answer: str) -> int:
+        """Have ``answer`` sent to whoever waits at ``socket`` now; return how many that were.
+
+        Raises ``not-found``.
+        """
+        return codec.from_json(int, await self._ask(protocol.Refuse(socket, answer)))
 
     async def spawn(self, spec: ChildSpec) -> int:
         """Start a child, return its pid; that of the one of this name while it runs.
@@ -91,12 +110,24 @@ class KeeperClient:
         """
         await self._ask(protocol.Signal(name, signal, group))
 
-    async def stop(self, name: str, grace: float = 10.0) -> bool:
+    async def freeze(self, name: str, socket: str) -> bool:
+        """Freeze a child until somebody connects to ``socket``; tell whether it is frozen.
+
+        It is not when anybody is connected. Raises ``not-found``, ``not-running``.
+        """
+        return codec.from_json(bool, await self._ask(protocol.Freeze(name, socket)))
+
+    async def thaw(self, name: str) -> None:
+        """Let a frozen child run on. Idempotent. Raises ``not-found``."""
+        await self._ask(protocol.Thaw(name))
+
+    async def stop(self, name: str, grace: float = 10.0, frozen: bool = False) -> bool:
         """Ask a child to stop, have its session killed after ``grace`` seconds, end its restarts.
 
-        Returns at once: whether an ``Exited`` will follow. Raises ``not-found``.
+        Returns at once: whether an ``Exited`` will follow. Raises ``not-found``, and with
+        ``frozen``, ``awake`` when the child is not frozen at this moment.
         """
-        return codec.from_json(bool, await self._ask(protocol.Stop(name, grace)))
+        return codec.from_json(bool, await self._ask(protocol.Stop(name, grace, frozen)))
 
     async def forget(self, name: str) -> None:
         """Drop the record of an ended child. Idempotent. Raises ``running``."""

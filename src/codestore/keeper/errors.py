@@ -8,6 +8,7 @@ TOO_LONG: Final = "too-long"  # a line over codec.MAX_LINE, or a socket path ove
 NOT_FOUND: Final = "not-found"  # no child or no socket has this name
 NOT_RUNNING: Final = "not-running"  # the child has ended
 RUNNING: Final = "running"  # the child has not ended, or is about to be started again
+AWAKE: Final = "awake"  # the child is not frozen, and only a frozen one was to be stopped
 EXEC: Final = "exec"  # the program could not be started; the message has the system's reason
 CLOSING: Final = "closing"  # the keeper is shutting down and takes nothing new
 SYSTEM: Final = "system"  # the operating system refused; the message has its reason

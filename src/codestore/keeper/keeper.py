@@ -1,4 +1,4 @@
-"""The keeper put together: which request goes where, how it begins and how it ends."""
+"""The keeper put together: how it begins and how it ends."""
 
 import asyncio
 import logging
@@ -7,39 +7,24 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 from codestore.keeper import journal, processes
-from codestore.keeper.child import Home
+from codestore.keeper.cgroups import pick_freezer
 from codestore.keeper.children import Children
+from codestore.keeper.desk import Desk
+from codestore.keeper.forwarding import Forwards
+from codestore.keeper.home import Home
 from codestore.keeper.journal import Journal
 from codestore.keeper.listeners import Listeners, bind
-from codestore.keeper.protocol import (
-    ChildRequest,
-    Close,
-    Event,
-    Exited,
-    Forget,
-    List,
-    Listen,
-    Listing,
-    Notify,
-    Relabel,
-    Request,
-    Shutdown,
-    Signal,
-    SocketRequest,
-    Spawn,
-    Stop,
-    Subscribe,
-    Unwatch,
-    Watch,
-)
+from codestore.keeper.protocol import Event, Exited, Notify
 from codestore.keeper.readiness import NotifySocket
 from codestore.keeper.reaper import Reaper
+from codestore.keeper.run import Run
 from codestore.keeper.rundir import RunDir
 from codestore.keeper.server import Server, Subscribers
 from codestore.keeper.spec import ChildSpec
+from codestore.keeper.waking import Waker
 
 _log = logging.getLogger(__name__)
 
@@ -94,16 +79,24 @@ class Keeper:
         self._reaper = Reaper()
         self._journal = Journal(run.journal)
         self._notify = NotifySocket(run.notify, run.notify_mode, self._heard)
+        self._freezer = pick_freezer(run)
+        runs: dict[str, Run] = {}
+        forwards = Forwards(self._listeners, runs)
         home = Home(
             listeners=self._listeners,
+            forwards=forwards,
+            waker=Waker(self._listeners, forwards, self._publish),
+            freezer=self._freezer,
             reaper=self._reaper,
             journal=self._journal,
             publish=self._publish,
             notify=self._notify.path,
             logs=logs,
+            runs=runs,
         )
         self._children = Children(home)
-        self._server = Server(self._handle, self._subscribers)
+        desk = Desk(self._children, home, self._shutdown)
+        self._server = Server(desk.handle, self._subscribers)
         self._told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     async def serve(self, control: ChildSpec) -> bool:
@@ -142,6 +135,7 @@ class Keeper:
         await self._server.close()
         self._listeners.close_all()
         self._notify.close()
+        self._freezer.close()
         self._journal.close()
         self._run.socket.unlink(missing_ok=True)
 
@@ -151,49 +145,3 @@ class Keeper:
 
     def _heard(self, sender: int, variables: Mapping[str, str]) -> None:
         self._children.heard(sender, variables)
-
-    async def _handle(self, request: Request) -> object:
-        match request:
-            case Listen() | Close() | Watch() | Unwatch():
-                return self._on_socket(request)
-            case Signal() | Stop() | Forget() | Relabel():
-                return self._on_child(request)
-            case Spawn(spec):
-                return await self._children.spawn(spec)
-            case List():
-                return Listing(self._children.views(), self._listeners.views())
-            case Shutdown(grace):
-                self._shutdown(grace)
-            case Subscribe():
-                raise TypeError("subscribing is between a connection and the server")
-            case _:
-                assert_never(request)
-        return None
-
-    def _on_socket(self, request: SocketRequest) -> str | None:
-        match request:
-            case Listen(name, backlog):
-                return self._listeners.listen(name, backlog)
-            case Close(name):
-                self._listeners.close(name)
-            case Watch(name):
-                self._listeners.watch(name)
-            case Unwatch(name):
-                self._listeners.unwatch(name)
-            case _:
-                assert_never(request)
-        return None
-
-    def _on_child(self, request: ChildRequest) -> bool | None:
-        match request:
-            case Stop(name, grace):
-                return self._children.stop(name, grace)
-            case Signal(name, number, group):
-                self._children.signal(name, number, group)
-            case Forget(name):
-                self._children.forget(name)
-            case Relabel(name, label):
-                self._children.relabel(name, label)
-            case _:
-                assert_never(request)
-        return None

@@ -37,6 +37,8 @@ class Launch:
     gate: socket.socket
     outputs: tuple[int, ...]
     """Where to read what it writes: stdout, then stderr; nothing when the output is discarded."""
+    channel: socket.socket | None = None
+    """Where to ask it to fork, if it is a fork server."""
 
     async def release(self) -> None:
         """Let it run its program, and return when it does.
@@ -55,36 +57,53 @@ class Launch:
             raise KeeperError(EXEC, failure.decode(errors="replace"))
 
 
+def make_pipes(spec: ChildSpec) -> list[Pipe]:
+    """Make the pipes for its output: two, or none when it is discarded. Raises ``OSError``."""
+    made: list[Pipe] = []
+    try:
+        for _ in ("stdout", "stderr") if spec.log is not None else ():
+            made.append(Pipe(*os.pipe()))
+    except OSError:
+        for pipe in made:
+            os.close(pipe.read)
+            os.close(pipe.write)
+        raise
+    return made
+
+
 def launch(spec: ChildSpec, listeners: Sequence[int], notify: str) -> Launch:
     """Fork a child that will become ``spec``, with these descriptors from 3 on.
 
     Raises ``OSError`` when the system has no process or descriptor left.
     """
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    pipes: list[Pipe] = []
-    try:
-        if spec.log is not None:
-            for _ in ("stdout", "stderr"):
-                pipes.append(Pipe(*os.pipe()))
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+        gate = _pair(socket.SOCK_STREAM, ours, theirs)
+        channel = _pair(socket.SOCK_SEQPACKET, ours, theirs) if spec.forks else None
+        pipes = make_pipes(spec)
+        for pipe in pipes:
+            ours.callback(os.close, pipe.read)
+            theirs.callback(os.close, pipe.write)
         handover = become.Handover(
             keeper=os.getpid(),
             notify=notify,
-            listeners=tuple(listeners),
+            listeners=(*listeners, *([channel[1].fileno()] if channel else [])),
             outputs=tuple(pipe.write for pipe in pipes),
-            gate=theirs.fileno(),
+            gate=gate[1].fileno(),
         )
         pid = _fork(spec, handover)
-    except OSError:
-        ours.close()
-        for pipe in pipes:
-            os.close(pipe.read)
-        raise
-    finally:
-        theirs.close()
-        for pipe in pipes:
-            os.close(pipe.write)
-    return Launch(pid, ours, tuple(pipe.read for pipe in pipes))
+        ours.pop_all()  # they are the launched child's from now on
+    outputs = tuple(pipe.read for pipe in pipes)
+    return Launch(pid, gate[0], outputs, channel[0] if channel else None)
+
+
+def _pair(
+    kind: socket.SocketKind, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    here, there = socket.socketpair(socket.AF_UNIX, kind)
+    ours.enter_context(here)
+    theirs.enter_context(there)
+    here.setblocking(False)
+    return here, there
 
 
 def _fork(spec: ChildSpec, handover: become.Handover) -> int:

@@ -1,13 +1,17 @@
-"""The listening sockets the keeper holds, and the one-shot watches on them.
+"""The listening sockets the keeper holds, and who is to be told when a connection waits there.
 
-The keeper never accepts: children that inherited a socket do. While none does, connections wait
-in the kernel's queue, and a watch tells when the first one arrives.
+Children that inherited a socket accept from it. While none does, connections wait in the kernel's
+queue: a one-shot watch tells when the first one arrives, a sleeper is thawed by it, and an
+acceptor takes it on behalf of a child that cannot inherit.
 """
 
 import asyncio
+import os
+import select
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +20,9 @@ from codestore.keeper.protocol import Event, Pending, SocketView
 
 LONGEST_PATH: Final = 107
 """Bytes in a Unix socket's path, at most; the kernel's limit."""
+
+Noticed = Callable[[float], bool]
+"""Called with the Unix time at which a connection was noticed; tells whether it wakes somebody."""
 
 
 def check_path(path: Path) -> Path:
@@ -27,13 +34,37 @@ def check_path(path: Path) -> Path:
     return path
 
 
+def wake_nobody(noticed: float) -> bool:
+    """Do nothing: for a watch that only tells."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """A one-shot watch: its opaque label, and what to do beside telling."""
+
+    label: Mapping[str, str] = field(default_factory=dict)
+    fired: Noticed = wake_nobody
+
+
 @dataclass(slots=True)
 class Listener:
-    """One held socket."""
+    """One held socket. ``sleepers`` are the children frozen until a connection waits here."""
 
     path: Path
     socket: socket.socket
-    watched: bool = False
+    watch: Watching | None = None
+    sleepers: dict[str, Noticed] = field(default_factory=dict)
+    acceptor: Callable[[], None] | None = None
+    followed: bool = False
+
+    def view(self, name: str, waiting: bool) -> SocketView:
+        """Return it as listed."""
+        label = self.watch.label if self.watch else {}
+        if self.sleepers:
+            label = {"thaws": " ".join(self.sleepers)}
+        watched = bool(self.watch or self.sleepers)
+        return SocketView(name, str(self.path), watched, label, waiting)
 
 
 class Listeners:
@@ -47,18 +78,19 @@ class Listeners:
     def listen(self, name: str, backlog: int) -> str:
         """Hold the socket ``name`` (mode 0600) and return its path. Idempotent by name.
 
-        Raises ``KeeperError(too-long)``, or ``OSError``.
+        Of one that is held it sets the backlog. Raises ``KeeperError(too-long)``, or ``OSError``.
         """
         if name not in self._held:
             path = check_path(self._folder / name)
             self._held[name] = Listener(path, bind(path, socket.SOCK_STREAM, 0o600))
-            self._held[name].socket.listen(backlog)
+        self._held[name].socket.listen(backlog)
         return str(self._held[name].path)
 
     def close(self, name: str) -> None:
         """Close and unlink. Idempotent. Children that inherited the socket keep it."""
         if name in self._held:
             self.unwatch(name)
+            self.accept_with(name, None)
             listener = self._held.pop(name)
             listener.path.unlink(missing_ok=True)
             listener.socket.close()
@@ -68,23 +100,83 @@ class Listeners:
         for name in tuple(self._held):
             self.close(name)
 
-    def watch(self, name: str) -> None:
+    def watch(self, name: str, watching: Watching) -> None:
         """Publish ``Pending`` once when a connection waits, at once when one does already.
 
-        Raises ``KeeperError(not-found)``.
+        Replaces a former watch, and the sleepers. Raises ``KeeperError(not-found)``.
         """
         listener = self._find(name)
-        if not listener.watched:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(listener.socket.fileno(), self._pending, name)
-            listener.watched = True
+        listener.sleepers.clear()
+        listener.watch = watching
+        self._follow(name, listener)
 
     def unwatch(self, name: str) -> None:
-        """Stop watching. Raises ``KeeperError(not-found)``."""
+        """Stop watching. Idempotent. Raises ``KeeperError(not-found)``."""
         listener = self._find(name)
-        if listener.watched:
-            asyncio.get_running_loop().remove_reader(listener.socket.fileno())
-            listener.watched = False
+        listener.sleepers.clear()
+        listener.watch = None
+        self._follow(name, listener)
+
+    def sleep(self, name: str, child: str, fired: Noticed) -> None:
+        """Call ``fired`` once for this child when a connection waits.
+
+        Several children may sleep here. Raises ``KeeperError(not-found)``.
+        """
+        listener = self._find(name)
+        listener.sleepers[child] = fired
+        self._follow(name, listener)
+
+    def sleep_alone(self, name: str) -> None:
+        """Only the sleepers are woken from now on: drop the watch. Ignores an unknown socket."""
+        listener = self._held.get(name)
+        if listener:
+            listener.watch = None
+
+    def wake(self, name: str, child: str) -> None:
+        """Forget that this child sleeps here. Idempotent."""
+        listener = self._held.get(name)
+        if listener and listener.sleepers.pop(child, None):
+            self._follow(name, listener)
+
+    def accept_with(self, name: str, acceptor: Callable[[], None] | None) -> None:
+        """Call ``acceptor`` whenever a connection waits, or nobody. Ignores an unknown socket."""
+        listener = self._held.get(name)
+        if listener:
+            listener.acceptor = acceptor
+            self._follow(name, listener)
+
+    def accept(self, name: str, most: int) -> list[socket.socket]:
+        """Take up to ``most`` waiting connections. Raises ``KeeperError(not-found)``, ``OSError``.
+
+        The socket's blocking mode belongs to the children that inherited it (they share it), so
+        it is changed for this moment only.
+        """
+        held = self._find(name).socket
+        taken: list[socket.socket] = []
+        before = os.get_blocking(held.fileno())
+        os.set_blocking(held.fileno(), False)
+        try:
+            while len(taken) < most:
+                connection, _ = held.accept()
+                connection.setblocking(False)
+                taken.append(connection)
+        except (BlockingIOError, ConnectionAbortedError):
+            pass
+        except OSError:  # no descriptor left: those already taken are not lost
+            if not taken:
+                raise
+        finally:
+            os.set_blocking(held.fileno(), before)
+        return taken
+
+    def waiting(self, name: str) -> bool:
+        """Tell whether a connection waits now; none does at an unknown socket."""
+        listener = self._held.get(name)
+        return listener is not None and bool(_readable([listener.socket.fileno()]))
+
+    def path(self, name: str) -> Path:
+        """Return where the socket is. Raises ``KeeperError(not-found)``."""
+        return self._find(name).path
 
     def descriptors(self, names: Iterable[str]) -> list[int]:
         """Return the descriptors of these sockets. Raises ``KeeperError(not-found)``."""
@@ -92,8 +184,9 @@ class Listeners:
 
     def views(self) -> tuple[SocketView, ...]:
         """List the sockets by name."""
+        waiting = _readable([each.socket.fileno() for each in self._held.values()])
         return tuple(
-            SocketView(name, str(each.path), each.watched)
+            each.view(name, each.socket.fileno() in waiting)
             for name, each in sorted(self._held.items())
         )
 
@@ -102,9 +195,37 @@ class Listeners:
             raise KeeperError(NOT_FOUND, f"no socket {name!r}")
         return self._held[name]
 
-    def _pending(self, name: str) -> None:
-        self.unwatch(name)
-        self._publish(Pending(name))
+    def _follow(self, name: str, listener: Listener) -> None:
+        """Have the loop call us exactly while somebody wants to know."""
+        wanted = bool(listener.watch or listener.sleepers or listener.acceptor)
+        loop = asyncio.get_running_loop()
+        if wanted and not listener.followed:
+            loop.add_reader(listener.socket.fileno(), self._arrived, name, listener)
+        elif listener.followed and not wanted:
+            loop.remove_reader(listener.socket.fileno())
+        listener.followed = wanted
+
+    def _arrived(self, name: str, listener: Listener) -> None:
+        noticed = time.time()
+        watch, sleepers = listener.watch, listener.sleepers
+        if watch or sleepers:
+            listener.watch, listener.sleepers = None, {}
+            # Before anything else: somebody waits for them.
+            thawed = [thaw(noticed) for thaw in sleepers.values()]
+            self._follow(name, listener)
+            if watch:
+                watch.fired(noticed)
+            if watch or any(thawed):
+                self._publish(Pending(name))
+        if listener.acceptor:
+            listener.acceptor()
+
+
+def _readable(descriptors: Iterable[int]) -> set[int]:
+    poll = select.poll()
+    for each in descriptors:
+        poll.register(each, select.POLLIN)
+    return {each for each, _ in poll.poll(0)}
 
 
 def bind(path: Path, kind: socket.SocketKind, mode: int) -> socket.socket:

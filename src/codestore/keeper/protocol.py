@@ -7,15 +7,21 @@ receives ``{"event": "exited", ...fields}`` lines.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from codestore.keeper.spec import ChildSpec, check_name, require, signal_number
+from codestore.keeper.views import ChildView as ChildView
+from codestore.keeper.views import Listing as Listing
+from codestore.keeper.views import SocketView as SocketView
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Hold a listening stream socket ``name``; answers its path. Idempotent by name."""
+    """Hold a listening stream socket ``name``; answers its path. Idempotent by name.
+
+    Of one that is held already it sets the backlog; what waits there stays.
+    """
 
     name: str
     backlog: int = 4096
@@ -34,16 +40,38 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Emit one ``Pending`` when a connection waits at the socket ``name``; then stop watching."""
+    """Emit one ``Pending`` when a connection waits at the socket ``name``; then stop watching.
+
+    With ``spawn``, that child is started too, and when it has a port, it is forwarded to.
+    Replaces a former watch of the socket, also the one by which a frozen child is thawed.
+    """
+
+    name: str
+    spawn: ChildSpec | None = None
+    label: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Stop watching the socket ``name``. Idempotent."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unwatch:
-    """Stop watching the socket ``name``."""
+class Forward:
+    """Accept at ``socket`` and hand each connection on to the port of ``child``; null: no more."""
 
-    name: str
+    socket: str
+    child: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Send ``answer`` to every connection that waits at ``socket`` now; answers how many."""
+
+    socket: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +94,34 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """Freeze a child that nobody is connected to; a connection at ``socket`` thaws it.
+
+    Answers false, and it runs on, when it has a connection or that cannot be known.
+    """
+
+    name: str
+    socket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Let a frozen child run on. Idempotent."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Ask a child to stop, kill its session after ``grace`` seconds, never start it again.
 
-    Answers at once: true when an ``Exited`` will follow, false when it was not running.
+    Answers at once: true when an ``Exited`` will follow, false when it was not running. With
+    ``frozen``, only a child that is frozen at this moment is stopped.
     """
 
     name: str
     grace: float = 10.0
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         _check_grace(self.grace)
@@ -116,10 +164,11 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A child runs its program."""
+    """A child runs its program. ``child`` is how it would be listed now."""
 
     name: str
     pid: int
+    child: ChildView
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,46 +200,30 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildView:
-    """A child as listed. ``started_at`` is in Unix seconds.
+class Frozen:
+    """A running child was frozen, or thawed. (The end of a frozen one is told by ``Exited``.)"""
 
-    ``code`` or ``signal`` tells how the last run ended, and is null while it runs.
+    name: str
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A connection that a watch had noticed was taken ``seconds`` later by ``child``.
+
+    ``thawed``: it was frozen; else it had to be started.
     """
 
-    name: str
-    pid: int
-    started_at: float
-    running: bool
-    code: int | None
-    signal: str | None
-    will_restart: bool
-    restarts: int
-    ready: bool
-    status: str
-    label: Mapping[str, str]
+    socket: str
+    child: str
+    seconds: float
+    thawed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SocketView:
-    """A held socket as listed."""
-
-    name: str
-    path: str
-    watched: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All that the keeper holds, by name."""
-
-    children: tuple[ChildView, ...]
-    sockets: tuple[SocketView, ...]
-
-
-SocketRequest = Listen | Close | Watch | Unwatch
-ChildRequest = Signal | Stop | Forget | Relabel
+SocketRequest = Listen | Close | Watch | Unwatch | Forward | Refuse
+ChildRequest = Signal | Freeze | Thaw | Stop | Forget | Relabel
 Request = SocketRequest | ChildRequest | Spawn | List | Subscribe | Shutdown
-Event = Started | Exited | Pending | Notify
+Event = Started | Exited | Pending | Notify | Frozen | Woken
 
 REQUESTS: Final[Mapping[str, type[Request]]] = {
     kind.__name__.lower(): kind for kind in get_args(Request)

@@ -1,11 +1,16 @@
-"""One run of a child's program: its process, and what it has said."""
+"""One run of a child's program: its process, and what is known of it."""
 
 import asyncio
 import os
 import signal
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -13,20 +18,38 @@ class Run:
     """A process and its story. ``started_at`` is in Unix seconds.
 
     ``ended`` is done as soon as the pid may be somebody else's; ``over`` is true when its output
-    has been written too.
+    has been written too. ``channel`` is our end towards a fork server, ``relays`` how many
+    connections are being forwarded to ``port``.
     """
 
+    name: str
     pid: int
     ended: asyncio.Future[int]
+    user: tuple[int, int] | None = None
+    port: int = 0
+    channel: socket.socket | None = None
+    forked: bool = False
     started_at: float = field(default_factory=time.time)
     over: bool = False
+    told: bool = False
+    """Its start has been; what it says of itself is told after that."""
     ready: bool = False
     status: str = ""
+    relays: int = 0
+    frozen: bool = False
+    freezing: bool = False
+    """It is stopped, and it is being looked whether it may stay so."""
+    thaw: Callable[[], None] = _nothing
 
     @property
     def alive(self) -> bool:
         """Whether the pid is certainly its own."""
         return not self.ended.done()
+
+    @property
+    def serving(self) -> bool:
+        """Whether a connection may be forwarded to it (when it is frozen: after a thaw)."""
+        return self.alive and self.ready and self.port > 0
 
     def outcome(self) -> tuple[int | None, str | None]:
         """Return exit code and signal name: one of them when it is over, neither before."""
@@ -36,14 +59,17 @@ class Run:
         return (code, None) if code >= 0 else (None, _signal_name(-code))
 
     def hear(self, variables: Mapping[str, str]) -> bool:
-        """Take in an sd_notify message; tell whether it was news."""
+        """Take in an sd_notify message; tell whether it was news.
+
+        Who has a port is ready when that accepts connections, whatever it says.
+        """
         before = (self.ready, self.status)
-        self.ready = self.ready or variables.get("READY") == "1"
+        self.ready = self.ready or (variables.get("READY") == "1" and not self.port)
         self.status = variables.get("STATUS", self.status)
         return before != (self.ready, self.status)
 
     def kill(self) -> None:
-        """SIGKILL it. When the leader has ended, the reaper kills the rest of its session."""
+        """SIGKILL it, frozen or not. When it has ended, the reaper kills its session's rest."""
         if self.alive:
             os.kill(self.pid, signal.SIGKILL)
 

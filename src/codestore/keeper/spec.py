@@ -41,7 +41,8 @@ class ChildSpec:
     Making one raises ``KeeperError(bad-request)`` when a field is not allowed.
 
     - ``argv``: the command; its first word is looked up on the ``PATH`` of ``env``.
-    - ``env``: the whole environment; the keeper adds ``NOTIFY_SOCKET`` and ``LISTEN_*``, no more.
+    - ``env``: the whole environment; the keeper adds ``NOTIFY_SOCKET``, ``LISTEN_*``,
+      ``PORT`` (with ``port``) and ``WOKEN_AT`` (when a watch started it), no more.
     - ``cwd``: an absolute path, entered as the child's user.
     - ``sockets``: ``(fdname, listener)`` pairs, handed over from descriptor 3 on in this order.
     - ``log``: the file for its output; a relative path is below the keeper's ``--logs``;
@@ -52,6 +53,9 @@ class ChildSpec:
       the keeper dies.
     - ``label``: opaque; comes back in listings and in exit events.
     - ``umask``: file mode bits taken away; ``order``: lower ends earlier at shutdown.
+    - ``port``: it gets a free TCP port of 127.0.0.1, and is ready when that accepts connections.
+    - ``forks``: it is a fork server; one end of a SOCK_SEQPACKET pair follows its ``sockets``.
+    - ``parent``: the fork server to start it from; where that cannot be done it is executed.
     """
 
     name: str
@@ -67,6 +71,9 @@ class ChildSpec:
     label: Mapping[str, str] = field(default_factory=dict)
     umask: int = 0o077
     order: int = 0
+    port: bool = False
+    forks: bool = False
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -82,5 +89,7 @@ class ChildSpec:
         for fdname, listener in self.sockets:
             check_name(fdname)
             check_name(listener)
+        if self.parent is not None:
+            check_name(self.parent)
         signal_number(self.stop_signal)
         signal_number(self.death_signal)

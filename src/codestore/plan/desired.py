@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from codestore.domain.deployments import Deployment, Status
 from codestore.domain.environments import POLICIES
-from codestore.domain.manifest import Override
+from codestore.domain.manifest import Override, RunKind, rest
 from codestore.domain.routing import Endpoint, Route
 from codestore.domain.secret import Secret
 from codestore.domain.versions import Migration, Seal
@@ -12,7 +12,11 @@ from codestore.domain.versions import Migration, Seal
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The goal of a plan. Times in seconds."""
+    """The goal of a plan. Times in seconds.
+
+    ``port``: its instances listen on ports of their own. ``standby`` and ``stop`` are the idle
+    times after which it is frozen (``None``: never) and stopped.
+    """
 
     deployment: str
     revision: int
@@ -24,6 +28,11 @@ class Wanted:
     start_timeout: float
     drain: float
     route: Route
+    port: bool = False
+    standby: float | None = None
+    stop: float = 0.0
+    queue: int = 0
+    queue_timeout: float = 0.0
 
 
 def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wanted:
@@ -33,6 +42,7 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
     override = manifest.overrides.get(deployment.kind, Override())
     minimum = policy.min_instances if override.min_instances is None else override.min_instances
     digest = deployment.spec.digest
+    standby, stop = rest(policy, override) or (None, 0.0)
     return Wanted(
         deployment=deployment.id,
         revision=deployment.spec.revision,
@@ -51,6 +61,11 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
             endpoints=(),
             limits=policy.limits,
         ),
+        port=manifest.run.kind is RunKind.COMMAND,
+        standby=standby,
+        stop=stop,
+        queue=policy.queue,
+        queue_timeout=policy.queue_timeout,
     )
 
 

@@ -3,22 +3,30 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from codestore.domain.deployments import (
     Deployment,
     State,
+    counted,
     mark_available,
+    mark_awake,
     mark_failed,
     mark_live,
+    mark_standby,
+    mark_wake_failed,
 )
 from codestore.domain.events import EventKind
 from codestore.domain.faults import Fault, Letter
+from codestore.domain.standby import Depth
 from codestore.plan.model import Plan, Verdict
 from codestore.plan.outcomes import Done, Failed, Outcome
+from codestore.plan.standby_steps import Refuse
 from codestore.plan.steps import GiveUp, Migrate, Stop
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 60.0
+JITTER = 0.25
 PATIENCE = timedelta(minutes=10)  # after that, what may pass has not passed
 
 News = tuple[EventKind, str, Letter | None]
@@ -31,32 +39,49 @@ def fold(
     after = deployment
     news: list[News] = []
     for outcome in outcomes:
-        match outcome:
-            case Done(step=Migrate() as step):
-                after = _migrated(after, step)
-            case Done(step=Stop(ended=str(ending), instance=instance)):
-                after = _crashed(after, now)
-                news.append((EventKind.INSTANCE_ENDED, f"{instance} ended: {ending}", None))
-            case Failed():
-                after, told = _failed(after, outcome, now)
-                news += told
-            case Done():
-                pass
+        after, told = _learned(after, outcome, now)
+        news += told
     if any(isinstance(outcome, Failed) for outcome in outcomes):
         return after, news
     if plan.verdict is Verdict.REACHED:
         if after.busy:
             news.append((EventKind.LIVE, f"{after.spec.number} is live: {after.spec.reason}", None))
         after = mark_live(after, now)
+    after, told = _rested(after, plan, now)
+    news += told
     if after.status.live is not None and not after.spec.removed:
         after, told = _availability(after, plan, now)
         news += told
     return after, news
 
 
-def retry_delay(attempts: int) -> timedelta:
-    """Return how long to wait before try number ``attempts`` + 1: 0.5 s, doubled, up to 60 s."""
-    return timedelta(seconds=min(FIRST_RETRY * 2 ** min(attempts, 10), LONGEST_RETRY))
+def _learned(
+    deployment: Deployment, outcome: Outcome, now: datetime
+) -> tuple[Deployment, list[News]]:
+    """Return what one step's outcome changes, and what there is to tell of it."""
+    match outcome:
+        case Failed():
+            return _failed(deployment, outcome, now)
+        case Done(step=Migrate() as step):
+            return _migrated(deployment, step), []
+        case Done(step=Stop(ended=str(ending), instance=instance)):
+            text = f"{instance} ended: {ending}"
+            return _crashed(deployment, now), [(EventKind.INSTANCE_ENDED, text, None)]
+        case Done(step=Refuse(letter)):
+            news: list[News] = [(EventKind.WAKE_FAILED, letter.detail, letter)]
+            return mark_wake_failed(deployment, letter, now), news
+    return deployment, []
+
+
+def retry_delay(attempts: int, of: str) -> timedelta:
+    """Return how long to wait before try number ``attempts`` + 1: 0.5 s, doubled, up to 60 s.
+
+    Up to a quarter less, depending on who (``of``) waits: what failed together does not come back
+    together.
+    """
+    longest = min(FIRST_RETRY * 2 ** min(attempts, 10), LONGEST_RETRY)
+    jitter = crc32(f"{of} {attempts}".encode()) / 2**32
+    return timedelta(seconds=longest * (1 - JITTER * jitter))
 
 
 def _migrated(deployment: Deployment, step: Migrate) -> Deployment:
@@ -71,10 +96,15 @@ def _migrated(deployment: Deployment, step: Migrate) -> Deployment:
 
 
 def _crashed(deployment: Deployment, now: datetime) -> Deployment:
-    """Count a crash: the first is restarted at once, later ones wait longer and longer."""
+    """Count a crash: the first is restarted at once, later ones wait longer and longer.
+
+    One that a caller was to start is not even the first time: the next caller would start it.
+    """
     status = deployment.status
     crashes = status.crashes + 1
-    retry_at = None if crashes == 1 else now + retry_delay(crashes - 2)
+    stopped = status.standby is not None and status.standby.depth is Depth.STOPPED
+    waits = crashes - 1 if stopped else crashes - 2
+    retry_at = None if waits < 0 else now + retry_delay(waits, deployment.id)
     return replace(deployment, status=replace(status, crashes=crashes, retry_at=retry_at))
 
 
@@ -90,8 +120,33 @@ def _failed(
         message = f"{deployment.spec.number} failed: {fault.letter.title}.{tail}"
         return mark_failed(deployment, fault, now), [(EventKind.FAILED, message, fault.letter)]
     attempts = status.attempts + 1
-    status = replace(status, attempts=attempts, retry_at=now + retry_delay(attempts - 1))
+    status = replace(
+        status, attempts=attempts, retry_at=now + retry_delay(attempts - 1, deployment.id)
+    )
     return replace(deployment, status=status), []
+
+
+def _rested(deployment: Deployment, plan: Plan, now: datetime) -> tuple[Deployment, list[News]]:
+    """Note how it sleeps, that it is awake again, and how long callers waited for that."""
+    after = deployment
+    news: list[News] = []
+    before = deployment.status.standby
+    if plan.standby is not None:
+        after = mark_standby(deployment, plan.standby, now)
+        if before is None or before.depth is not plan.standby.depth:
+            idle = (now - plan.standby.idle_since).total_seconds()
+            text = f"{plan.standby.depth}: no request for {idle:.0f} s"
+            news.append((EventKind.STANDBY, text, None))
+    elif before is not None and not deployment.busy and plan.verdict is Verdict.REACHED:
+        after = mark_awake(deployment, now)
+    woke = plan.woke
+    if woke is not None:
+        known = after.status.woken_at
+        after = counted(after, woke.at, woke.depth, woke.seconds)
+        if after.status.woken_at != known:
+            text = f"a request woke it in {woke.seconds * 1000:.1f} ms; it was {woke.depth}"
+            news.append((EventKind.WOKEN, text, None))
+    return after, news
 
 
 def _availability(

@@ -5,20 +5,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from codestore.domain.instances import View
+from codestore.domain.instances import View, Wake
 from codestore.domain.routing import Route
+from codestore.domain.standby import Standby
 from codestore.plan.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The world as the doors told it. ``active`` counts requests under way, by address."""
+    """The world as the doors told it. ``active`` counts requests under way, by address.
+
+    ``idle_since`` is when the last request ended (or was first looked for); ``None`` when one is
+    under way, or nobody has looked yet.
+    """
 
     view: View = field(default_factory=View)
     database: bool = False
     artifact: bool = False
     route: Route | None = None
     active: Mapping[str, int] = field(default_factory=dict)
+    idle_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is due now, in order; when to look again if nothing else happens before."""
+    """What is due now, in order; when to look again if nothing else happens before.
+
+    ``standby`` is how the deployment sleeps by then; ``None`` when it is awake.
+    ``woke`` is the last wake that was observed.
+    """
 
     due: tuple[Planned, ...] = ()
     verdict: Verdict = Verdict.WORKING
     next_look: datetime | None = None
     serving: int = 0
     wanted: int = 0
+    standby: Standby | None = None
+    woke: Wake | None = None
 
     @property
     def empty(self) -> bool:

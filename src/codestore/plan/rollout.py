@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState
+from codestore.domain.routing import Endpoint
 from codestore.plan.desired import Wanted, routed
 from codestore.plan.model import Observed, Plan, Planned, Verdict
+from codestore.plan.standby_steps import Disarm, Thaw
 from codestore.plan.steps import (
     Admit,
     CreateDatabase,
@@ -48,7 +50,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     if lost is not None:
         return Plan((Planned(lost, "the new version did not come up"),))
     due = _grow(wanted, observed, new, rolling=rolling)
-    due += _settle(new, wanted, rolling=rolling)
+    due += _disarm(new, observed) + _settle(new, wanted, rolling=rolling)
     serving = sum(i.state is InstanceState.SERVING for i in new)
     arrived = serving >= wanted.count
     handing_over = _hand_over(old) if arrived else []
@@ -57,7 +59,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     reached = arrived and not handing_over and not routing
     looks = _starting_looks(new, wanted)
     if reached and not deployment.busy:  # people hear of success before the old ones are gone
-        cleanup, cleanup_looks = _retire(old, wanted, observed, now)
+        cleanup, cleanup_looks = retiring(old, wanted, observed, now)
         due += cleanup
         looks += cleanup_looks
     return Plan(
@@ -117,7 +119,8 @@ def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Plann
     up = len(ready) + sum(i.state is InstanceState.SERVING for i in new)
     if rolling and up < wanted.count:
         return []
-    due = [Planned(Prove(i.name), "it says that it is ready") for i in ready]
+    due = [Planned(Thaw(i.name), "it is wanted") for i in new if i.state is InstanceState.FROZEN]
+    due += [Planned(Prove(i.name), "it says that it is ready") for i in ready]
     due += [Planned(Admit(i.name), "it works") for i in ready]
     if not rolling:
         due += [
@@ -126,6 +129,13 @@ def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Plann
             if i.state is InstanceState.ENDED
         ]
     return due
+
+
+def _disarm(new: list[Instance], observed: Observed) -> list[Planned]:
+    """Before an instance takes requests, see that no caller can start another one of its own."""
+    up = any(i.state in (InstanceState.READY, InstanceState.SERVING) for i in new)
+    armed = observed.view.armed is not None
+    return [Planned(Disarm(), "an instance is there")] if armed and up else []
 
 
 def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> GiveUp | None:
@@ -153,19 +163,26 @@ def _route(
     if deployment.status.live is None and not arrived:
         return []
     unavailable = None
-    if not observed.view.endpoints:
+    held = observed.view.held
+    endpoints = observed.view.endpoints or ((held,) if held is not None else ())
+    if not endpoints:
         unavailable = "No instance of this service is running."
     elif not _accepting(observed) and deployment.status.crashes >= CRASHES_BEFORE_503:
         unavailable = "This service keeps crashing; see its logs."
     live = deployment.status.live
     revision = wanted.revision if arrived or live is None else live.revision
-    return _publish(wanted, observed, revision, unavailable)
+    return publishing(wanted, observed, endpoints, revision, unavailable)
 
 
-def _publish(
-    wanted: Wanted, observed: Observed, revision: int, unavailable: str | None
+def publishing(
+    wanted: Wanted,
+    observed: Observed,
+    endpoints: tuple[Endpoint, ...],
+    revision: int,
+    unavailable: str | None = None,
 ) -> list[Planned]:
-    route = routed(wanted.route, observed.view.endpoints, revision, unavailable)
+    """Publish where requests go, unless that is so already."""
+    route = routed(wanted.route, endpoints, revision, unavailable)
     if route == observed.route:
         return []
     why = "requests are to reach it" if unavailable is None else unavailable
@@ -177,14 +194,14 @@ def _hand_over(old: list[Instance]) -> list[Planned]:
     return [
         Planned(Drain(i.name), "a newer version serves")
         for i in old
-        if i.state is InstanceState.SERVING
+        if i.state in (InstanceState.SERVING, InstanceState.FROZEN)
     ]
 
 
-def _retire(
+def retiring(
     old: list[Instance], wanted: Wanted, observed: Observed, now: datetime
 ) -> tuple[list[Planned], list[datetime]]:
-    """End instances of other revisions that have finished; returns when to look again."""
+    """End instances of other revisions that have finished; return when to look again, too."""
     due: list[Planned] = []
     looks: list[datetime] = []
     for instance in old:
@@ -218,7 +235,7 @@ def _stay_failed(wanted: Wanted, observed: Observed) -> Plan:
     """No version ever served here and the last one failed: clear its remains, answer 503."""
     due = [Planned(Stop(i.name), "its version failed") for i in observed.view.instances]
     reason = "The version deployed here failed; see its logs."
-    due += _publish(wanted, observed, wanted.revision, reason)
+    due += publishing(wanted, observed, (), wanted.revision, reason)
     return Plan(tuple(due), wanted=wanted.count)
 
 

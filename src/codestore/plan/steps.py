@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from codestore.domain.faults import Letter
 from codestore.domain.routing import Endpoint
 from codestore.domain.versions import Migration
+from codestore.plan.standby_steps import StandbyStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,4 +236,5 @@ Step = (
     | Withdraw
     | Forget
     | DropDatabase
+    | StandbyStep
 )

@@ -12,12 +12,14 @@ from codestore.plan.desired import Wanted, desired
 from codestore.plan.fold import fold
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.outcomes import Failed, Outcome
-from codestore.plan.rollout import removal, rollout
+from codestore.plan.planning import plan_for
 from codestore.ports import Records
 from codestore.reconcile.burying import bury
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
 from codestore.reconcile.subject import Subject, read_subject
+
+IDLE_PRECISION = 0.1  # how late the end of a request may be noticed, as a share of the idle time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,12 @@ async def cycle(id_: str, doors: Doors) -> Turn:
 
 async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:
     """Observe and plan; changes nothing."""
-    observed = await observe(subject, doors)
     wanted = desired(subject.deployment, subject.version.seal, subject.keys)
-    if subject.deployment.spec.removed:
-        return removal(subject.deployment, observed), wanted
-    return rollout(subject.deployment, wanted, observed, doors.clock.now()), wanted
+    observed = await observe(subject, wanted, doors)
+    return plan_for(subject.deployment, wanted, observed, doors.clock.now()), wanted
 
 
-async def observe(subject: Subject, doors: Doors) -> Observed:
+async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
     """Ask every door what is there now."""
     deployment = subject.deployment
     view = await doors.driver.observe(deployment.id)
@@ -59,6 +59,7 @@ async def observe(subject: Subject, doors: Doors) -> Observed:
         artifact=await doors.builder.prepared(subject.version.seal) is not None,
         route=doors.gateway.published(deployment.hash),
         active=active,
+        idle_since=_idle_since(deployment, wanted, doors),
     )
 
 
@@ -81,6 +82,8 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
             await records.put(after)
         await _publish_version(records, subject.version, after, now)
         await records.emit(*(event_of(after, kind, text, now, fault) for kind, text, fault in news))
+    if subject.deployment.status.standby is not None and after.status.standby is None:
+        doors.gateway.touch(after.hash)  # what was read before it slept says nothing of today
     for _, text, _ in news:
         await doors.logs.note(after.id, text)
     retry = after.status.retry_at
@@ -98,6 +101,8 @@ def _merged(current: Deployment, after: Deployment) -> Deployment:
         applied=after.status.applied,
         crashes=after.status.crashes,
         serving=after.status.serving,
+        wakes=after.status.wakes,
+        woken_at=after.status.woken_at,
     )
     return replace(current, status=status)
 
@@ -111,6 +116,15 @@ async def _publish_version(
         return
     if live.digest == version.digest and live.number == version.number:
         await records.put(replace(version, published_at=now))
+
+
+def _idle_since(deployment: Deployment, wanted: Wanted, doors: Doors) -> datetime | None:
+    """Ask about traffic where it matters: of what is awake and may sleep."""
+    if wanted.standby is None or deployment.status.live is None or deployment.spec.removed:
+        return None
+    if deployment.status.standby is not None:
+        return None
+    return doors.gateway.idle_since(deployment.hash, wanted.standby * IDLE_PRECISION)
 
 
 def _counts(view: View) -> bool:

@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-from codestore.ports import Builder, Clock, Databases, Driver, Gateway, Logs, Store, Tasks, Vault
+from codestore.ports import (
+    Builder,
+    Clock,
+    Databases,
+    Driver,
+    Gateway,
+    Logs,
+    Standby,
+    Store,
+    Tasks,
+    Vault,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +22,7 @@ class Doors:
 
     store: Store
     driver: Driver
+    standby: Standby
     tasks: Tasks
     logs: Logs
     databases: Databases

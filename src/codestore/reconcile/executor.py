@@ -6,12 +6,22 @@ from typing import assert_never
 
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault, FaultKind, failed
-from codestore.domain.instances import Artifact
+from codestore.domain.instances import Artifact, Workload
 from codestore.domain.manifest import Run, RunKind
 from codestore.plan.desired import Wanted, routed
 from codestore.plan.fold import gave_up, with_lines
 from codestore.plan.model import Planned
 from codestore.plan.outcomes import Done, Failed, Outcome
+from codestore.plan.standby_steps import (
+    Arm,
+    Disarm,
+    Freeze,
+    Hold,
+    Refuse,
+    StandbyStep,
+    StopFrozen,
+    Thaw,
+)
 from codestore.plan.steps import (
     Admit,
     CreateDatabase,
@@ -52,7 +62,9 @@ async def execute(
 async def _attempt(planned: Planned, subject: Subject, wanted: Wanted, doors: Doors) -> Outcome:
     step = planned.step
     started = doors.clock.now()
-    await _tell(subject, doors, EventKind.STEP_STARTED, step)
+    told = not isinstance(step, StandbyStep)  # of those people hear as one: it sleeps, it woke
+    if told:
+        await _tell(subject, doors, EventKind.STEP_STARTED, step)
     try:
         await _perform(step, subject, wanted, doors)
     except Fault as fault:
@@ -61,7 +73,8 @@ async def _attempt(planned: Planned, subject: Subject, wanted: Wanted, doors: Do
         await _tell(subject, doors, EventKind.STEP_FAILED, step, took, fault)
         return Failed(step, fault, final, took)
     took = (doors.clock.now() - started).total_seconds()
-    await _tell(subject, doors, EventKind.STEP_DONE, step, took)
+    if told:
+        await _tell(subject, doors, EventKind.STEP_DONE, step, took)
     return Done(step, took)
 
 
@@ -78,9 +91,7 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
         case Migrate():
             await _migrate(subject, doors)
         case Start(_, ordinal):
-            artifact = await _artifact(subject, doors)
-            run = subject.version.seal.manifest.run
-            await doors.driver.start(workload(subject, artifact, doors, run), ordinal)
+            await doors.driver.start(await _workload(subject, doors), ordinal)
         case Prove(instance):
             await _prove(subject, instance, doors)
         case Admit(instance):
@@ -98,10 +109,39 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
             await doors.gateway.withdraw(hash_)
         case Forget():
             await doors.driver.remove(id_)
+        case Hold() | Freeze() | Thaw() | StopFrozen() | Arm() | Disarm() | Refuse():
+            await _rest(step, subject, wanted, doors)
         case DropDatabase(name):
             await doors.databases.drop(name)
         case _:
             assert_never(step)
+
+
+async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Doors) -> None:
+    id_ = subject.deployment.id
+    match step:
+        case Hold(instance):
+            await doors.standby.hold(id_, instance)
+        case Freeze(instance):
+            if not await doors.standby.freeze(id_, instance, wanted.queue):
+                doors.gateway.touch(subject.deployment.hash)
+        case Thaw(instance):
+            await doors.standby.thaw(id_, instance)
+        case StopFrozen(instance):
+            await doors.standby.stop_frozen(await _workload(subject, doors), instance)
+        case Arm():
+            await doors.standby.arm(await _workload(subject, doors), wanted.queue)
+        case Disarm():
+            await doors.standby.disarm(id_)
+        case Refuse(letter):
+            await doors.standby.refuse(id_, letter)
+        case _:
+            assert_never(step)
+
+
+async def _workload(subject: Subject, doors: Doors) -> Workload:
+    artifact = await _artifact(subject, doors)
+    return workload(subject, artifact, doors, subject.version.seal.manifest.run)
 
 
 async def _artifact(subject: Subject, doors: Doors) -> Artifact:

@@ -13,6 +13,7 @@ import structlog
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.plan.fold import retry_delay
+from codestore.plan.standby import at_rest
 from codestore.ports import EVERYTHING
 from codestore.reconcile.cycle import cycle
 from codestore.reconcile.doors import Doors
@@ -67,7 +68,7 @@ class Loop:
                 self.look(id_)
 
     async def _look_at_everything(self) -> None:
-        """Look at every deployment; when the store is away just now, when it is back."""
+        """Look at every deployment that is not at rest; if the store is away, when it is back."""
         try:
             async with self._doors.store.begin() as records:
                 deployments = await records.find(Deployment)
@@ -77,7 +78,8 @@ class Loop:
             loop.call_later(STORE_AWAY, self._again_later)
             return
         for deployment in deployments:
-            self.look(deployment.id)
+            if not at_rest(deployment, await self._doors.driver.observe(deployment.id)):
+                self.look(deployment.id)
 
     def _again_later(self) -> None:
         if self._group is not None:
@@ -103,7 +105,7 @@ class Loop:
             failures = self._failures.get(id_, 0)
             self._failures[id_] = failures + 1
             log.exception("turn failed", deployment=id_, failures=failures + 1)
-            self._wake_in(id_, retry_delay(failures).total_seconds())
+            self._wake_in(id_, retry_delay(failures, id_).total_seconds())
             return False
         self._failures.pop(id_, None)
         if turn.at is not None and not turn.again:

@@ -1,31 +1,83 @@
-"""What the gateway should route when the control process starts: the routes as they were."""
+"""The start of a control process: what sleeps goes on sleeping, and routes are as they were."""
+
+import asyncio
+from collections import defaultdict
+
+import structlog
 
 from codestore.domain.deployments import Deployment
+from codestore.domain.environments import POLICIES
+from codestore.domain.faults import Fault
+from codestore.domain.instances import Artifact
 from codestore.domain.routing import Route
+from codestore.domain.secret import Secret
+from codestore.domain.services import Key
+from codestore.domain.versions import Version
 from codestore.plan.desired import desired, routed
+from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
-from codestore.reconcile.subject import read_subject
+from codestore.reconcile.subject import Subject, key_scope, workload
+
+SIDE_BY_SIDE = 32
+log = structlog.get_logger(__name__)
 
 
 async def restored_routes(doors: Doors) -> list[Route]:
-    """Return a route for every deployment that ever served, to the endpoints there are now.
+    """Have callers of whatever sleeps wait again; return a route for all that ever served.
 
-    Where there is none, callers get a 503 until the loop has started an instance.
+    Nothing is started. Where there is no endpoint, callers get a 503 until the loop has started an
+    instance.
     """
+    subjects = await _everything(doors)
+    await _arm_sleepers(subjects, doors)
+    return [route for each in subjects if (route := await _route(each, doors)) is not None]
+
+
+async def _everything(doors: Doors) -> list[Subject]:
+    """Read all that is not to be removed, in a handful of questions."""
     async with doors.store.begin() as records:
         deployments = await records.find(Deployment)
-    routes = [await _route(held, doors) for held in deployments]
-    return [route for route in routes if route is not None]
+        versions = {(each.service, each.number): each for each in await records.find(Version)}
+        keys: dict[str, list[Secret]] = defaultdict(list)
+        for key in await records.find(Key):
+            keys[key.scope].append(doors.vault.open(key.sealed))
+    return [
+        Subject(each, versions[each.service, each.spec.number], tuple(keys[key_scope(each)]))
+        for each in deployments
+        if not each.spec.removed
+    ]
 
 
-async def _route(deployment: Deployment, doors: Doors) -> Route | None:
-    if deployment.status.live is None or deployment.spec.removed:
-        return None
-    async with doors.store.begin() as records:
-        subject = await read_subject(records, doors.vault, deployment.id)
-    if subject is None:
+async def _arm_sleepers(subjects: list[Subject], doors: Doors) -> None:
+    artifacts: dict[str, Artifact | None] = {}
+    for subject in subjects:
+        digest = subject.version.digest
+        if subject.deployment.status.standby is not None and digest not in artifacts:
+            artifacts[digest] = await doors.builder.prepared(subject.version.seal)
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def arm(subject: Subject) -> None:
+        deployment = subject.deployment
+        artifact = artifacts.get(subject.version.digest)
+        view = await doors.driver.observe(deployment.id)
+        if artifact is None or not may_be_armed(deployment, view):
+            return
+        work = workload(subject, artifact, doors, subject.version.seal.manifest.run)
+        async with turns:
+            try:
+                await doors.standby.arm(work, POLICIES[deployment.kind].queue)
+            except Fault as fault:  # its own turn meets it again, and deals with it
+                log.warning("cannot hold its place", deployment=deployment.id, error=str(fault))
+
+    await asyncio.gather(*(arm(subject) for subject in subjects))
+
+
+async def _route(subject: Subject, doors: Doors) -> Route | None:
+    live = subject.deployment.status.live
+    if live is None:
         return None
     wanted = desired(subject.deployment, subject.version.seal, subject.keys)
-    view = await doors.driver.observe(deployment.id)
-    unavailable = None if view.endpoints else "This service is being started."
-    return routed(wanted.route, view.endpoints, deployment.status.live.revision, unavailable)
+    view = await doors.driver.observe(subject.deployment.id)
+    endpoints = view.endpoints or ((view.held,) if view.held is not None else ())
+    unavailable = None if endpoints else "This service is being started."
+    return routed(wanted.route, endpoints, live.revision, unavailable)

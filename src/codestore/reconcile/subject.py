@@ -37,11 +37,15 @@ async def read_subject(records: Records, vault: Vault, id_: str) -> Subject | No
 
 async def _keys(records: Records, vault: Vault, deployment: Deployment) -> tuple[Secret, ...]:
     """Open the keys of the scope that the deployment belongs to: its project, or its service."""
-    if POLICIES[deployment.kind].access is Access.PUBLIC:
-        return ()
-    scope = deployment.project if deployment.kind in PROJECT_KINDS else deployment.service
-    keys = await records.find(Key, scope=str(scope))
+    keys = await records.find(Key, scope=key_scope(deployment))
     return tuple(vault.open(key.sealed) for key in keys)
+
+
+def key_scope(deployment: Deployment) -> str:
+    """Return what the keys of a deployment belong to; nothing where none is needed."""
+    if POLICIES[deployment.kind].access is Access.PUBLIC:
+        return ""
+    return str(deployment.project if deployment.kind in PROJECT_KINDS else deployment.service)
 
 
 def workload(subject: Subject, artifact: Artifact, doors: Doors, run: Run) -> Workload:
@@ -54,6 +58,7 @@ def workload(subject: Subject, artifact: Artifact, doors: Doors, run: Run) -> Wo
         run=run,
         environment=_variables(subject, doors),
         drain=POLICIES[deployment.kind].drain,
+        preload=subject.version.seal.manifest.preload,
     )
 
 

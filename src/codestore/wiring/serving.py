@@ -61,6 +61,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         doors = Doors(
             store=store,
             driver=driver,
+            standby=driver.standby,
             tasks=ProcessTasks(driver.children, host, logs.tail_of),
             logs=logs,
             databases=databases,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from codestore.cli.view import Document, Facts, Table, moment, text
+from codestore.cli.view import Document, Facts, Table, moment, span, text
+from codestore.cli.views.standby import resting, woken
 
 _INDENT = "  "
 
@@ -103,7 +104,12 @@ def release(found: Document) -> Facts:
 def environments(found: list[Document]) -> Table:
     """List environments."""
     rows = [
-        (f"{each['owner']}/{each['name']}", each["access"], _standby(each), each["instances"])
+        (
+            f"{each['owner']}/{each['name']}",
+            each["access"],
+            resting(each["standby"], each["stop"]),
+            each["instances"],
+        )
         for each in found
     ]
     empty = "No environments yet. Make a service: cs service:create NAME"
@@ -117,9 +123,13 @@ def environment(found: Document) -> Facts:
         ("id", found["id"]),
         ("generation", str(found["generation"])),
         ("access", found["access"]),
-        ("standby", _standby(found)),
+        ("standby", resting(found["standby"], found["stop"])),
         ("instances", found["instances"]),
     ]
+    sleepers = [found["standby"], *(each["standby_after"] for each in found["deployments"])]
+    if any(after is not None for after in sleepers):
+        callers = f"{found['queue']} callers, each for at most {span(found['queue_timeout'])}"
+        facts.append(("queue", callers))
     for deployment in found["deployments"]:
         facts += [("service", deployment["name"]), *_deployment(deployment, key=False)]
     return Facts(facts)
@@ -127,19 +137,28 @@ def environment(found: Document) -> Facts:
 
 def _environments(found: dict[str, Document], *, key: bool = True) -> Iterable[tuple[str, str]]:
     for name, deployment in found.items():
-        yield name, _glance(deployment)
+        yield name, _state(deployment)
         yield from _deployment(deployment, key=key)[1:]
 
 
 def _deployment(deployment: Document, *, key: bool = True) -> list[tuple[str, str]]:
-    facts = [("state", _glance(deployment)), ("url", deployment["url"])]
+    facts = [("state", _state(deployment)), ("url", deployment["url"])]
     if deployment["access"] == "public":
         facts.append(("key", "none needed"))
     elif key:
         facts.append(("key", text(deployment["key"])))
     if deployment.get("failure"):
         facts.append(("failure", deployment["failure"]["detail"]))
+    facts.append(("standby", resting(deployment["standby_after"], deployment["stop_after"])))
+    facts += [("woken", line) for line in woken(deployment["wakes"])]
     return [(f"{_INDENT}{label}", value) for label, value in facts]
+
+
+def _state(deployment: Document) -> str:
+    """Return the state, since when, and why."""
+    since, reason = deployment["since"], deployment["reason"]
+    told = f" since {moment(since)}" if since else ""
+    return f"{_glance(deployment)}{told}" + (f": {reason}" if reason else "")
 
 
 def _glance(deployment: Document | None) -> str:
@@ -147,8 +166,3 @@ def _glance(deployment: Document | None) -> str:
     if deployment is None:
         return "–"
     return f"{deployment['state']} {text(deployment['version'])}"
-
-
-def _standby(environment_: Document) -> str:
-    after = environment_["standby"]
-    return "never" if after is None else f"after {after:g} s"

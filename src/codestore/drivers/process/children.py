@@ -5,26 +5,45 @@ stream of events breaks, and the keeper is who acts.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from codestore.drivers.process.naming import Label
+from codestore.domain.instances import Wake
+from codestore.domain.standby import Depth
+from codestore.drivers.process.naming import PRELOAD, Label, deployment_of, held_socket
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import ChildView, Event, Exited, Notify, Pending, Started
+from codestore.keeper.protocol import (
+    ChildView,
+    Event,
+    Exited,
+    Frozen,
+    Notify,
+    Pending,
+    Started,
+    Woken,
+)
 from codestore.keeper.spec import ChildSpec
 
 log = structlog.get_logger(__name__)
 TRIES = 50  # readings of a list that is never still; the last one counts
+BACKLOG = 4096  # callers that may wait at a socket from which somebody accepts
+NEWS = 2.0  # seconds until the start of a child is told
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A child of ours. ``ending`` says how it ended, once it has. Unix seconds."""
+    """A child of ours. ``ending`` says how it ended, once it has. Unix seconds.
+
+    ``port`` is where it listens, 0 when it accepts from sockets; ``frozen_at`` is 0 when it runs.
+    """
 
     name: str
     pid: int
@@ -33,6 +52,8 @@ class Child:
     ready: bool = False
     status: str = ""
     ending: str | None = None
+    port: int = 0
+    frozen_at: float = 0.0
 
 
 class Children:
@@ -43,6 +64,10 @@ class Children:
         self._changed = changed
         self._children: dict[str, Child] = {}
         self._sockets: dict[str, str] = {}
+        self._watches: dict[str, Mapping[str, str]] = {}
+        self._fired: set[str] = set()
+        self._woken: dict[str, Wake] = {}
+        self.pressed = False
         self._bell = asyncio.Condition()
         self._loading = asyncio.Lock()
         self._learned = 0
@@ -56,6 +81,18 @@ class Children:
         """Return every child of ours."""
         return list(self._children.values())
 
+    def preloads(self) -> list[Child]:
+        """Return the parents that instances are forked from."""
+        return [held for held in self._children.values() if held.label.kind == PRELOAD]
+
+    def press(self, pressed: bool) -> None:
+        """Note whether the host is short of memory; what is frozen may have to go then."""
+        if pressed != self.pressed:
+            self.pressed = pressed
+            for child in self._children.values():
+                if child.frozen_at:
+                    self._changed(child.label.deployment)
+
     def get(self, name: str) -> Child | None:
         """Return a child by name."""
         return self._children.get(name)
@@ -64,13 +101,25 @@ class Children:
         """Return the path of a socket held for us."""
         return self._sockets.get(name)
 
+    def watch_on(self, name: str) -> Mapping[str, str] | None:
+        """Return the label of the watch on a socket, while there is one.
+
+        One that starts a child is there until that child is: in between it is as good as started,
+        and needs nothing more.
+        """
+        return self._watches.get(name)
+
+    def woken(self, deployment: str) -> Wake | None:
+        """Return the last wake of a deployment that was told of."""
+        return self._woken.get(deployment)
+
     def sockets(self, deployment: str) -> list[str]:
         """Return the names of all sockets held for a deployment."""
         return [n for n in self._sockets if n == deployment or n.startswith(f"{deployment}.")]
 
-    async def listen(self, name: str) -> str:
-        """Have a socket held; return its path."""
-        path = await self.client.listen(name)
+    async def listen(self, name: str, backlog: int = BACKLOG) -> str:
+        """Have a socket held, at which so many callers may wait; return its path."""
+        path = await self.client.listen(name, backlog)
         self._learned += 1
         self._sockets[name] = path
         return path
@@ -80,6 +129,25 @@ class Children:
         await self.client.close_socket(name)
         self._learned += 1
         self._sockets.pop(name, None)
+        self._watches.pop(name, None)
+
+    async def watch(self, name: str, spawn: ChildSpec, label: Mapping[str, str]) -> None:
+        """Have the next caller at a socket start a child.
+
+        Noted before it is asked for: the caller may be told of before the answer is.
+        """
+        self._fired.discard(name)
+        self._watches[name] = label
+        try:
+            await self.client.watch(name, spawn, label)
+        except BaseException:
+            self._watches.pop(name, None)
+            raise
+
+    async def unwatch(self, name: str) -> None:
+        """Call that off."""
+        await self.client.unwatch(name)
+        self._watches.pop(name, None)
 
     async def forget(self, name: str) -> None:
         """Have the record of an ended child dropped, here and there."""
@@ -121,6 +189,8 @@ class Children:
                 if self._learned == before:
                     break
         self._sockets = {held.name: held.path for held in listing.sockets}
+        self._watches = {held.name: held.label for held in listing.sockets if held.watched}
+        self._fired.clear()
         children = [child for child in map(_child, listing.children) if child is not None]
         self._children = {child.name: child for child in children}
         async with self._bell:
@@ -144,27 +214,54 @@ class Children:
     async def spawn(self, spec: ChildSpec) -> None:
         """Have a child started; it is known here when this returns."""
         pid = await self.client.spawn(spec)
-        known = self._children.get(spec.name)
-        if known is None or known.pid != pid or known.ending is not None:
-            await self.load()
+        with contextlib.suppress(TimeoutError):
+            await self.until(spec.name, lambda child: child is not None and child.pid == pid, NEWS)
+            return
+        await self.load()
 
     async def _take(self, event: Event) -> None:
         self._learned += 1
         match event:
-            case Started(name=name, pid=pid):
-                known = self._children.get(name)
-                if known is None or known.pid != pid:
-                    await self.load()
-            case Exited(name=name, pid=pid, code=code, signal=signal):
-                child = self._children.get(name)
-                if child is not None and child.pid == pid:  # else its successor is known already
-                    await self._put(replace(child, ending=_ending(code, signal)))
+            case Started(child=view):
+                fresh = _child(view)
+                if fresh is not None:
+                    self._came(fresh.label)
+                    await self._put(fresh)
+            case Exited():
+                await self._take_end(event)
             case Notify(name=name, ready=ready, status=status):
                 child = self._children.get(name)
                 if child is not None:
                     await self._put(replace(child, ready=ready, status=status))
-            case Pending():
-                pass
+            case Frozen(name=name, frozen=frozen):
+                child = self._children.get(name)
+                if child is not None:
+                    await self._put(replace(child, frozen_at=time.time() if frozen else 0.0))
+            case Woken(socket=socket, seconds=seconds, thawed=thawed):
+                depth = Depth.FROZEN if thawed else Depth.STOPPED
+                deployment = deployment_of(socket)
+                self._woken[deployment] = Wake(datetime.now(UTC), seconds, depth)
+                self._changed(deployment)
+            case Pending(socket=socket):
+                self._fired.add(socket)
+
+    def _came(self, label: Label) -> None:
+        """What a caller started is there, or has failed: its watch is over."""
+        for socket in (label.deployment, held_socket(label.deployment)):
+            if socket in self._fired:
+                self._fired.discard(socket)
+                self._watches.pop(socket, None)
+
+    async def _take_end(self, event: Exited) -> None:
+        child = self._children.get(event.name)
+        label = Label.read(event.label)
+        ending = _ending(event.code, event.signal)
+        if label is not None:
+            self._came(label)
+        if child is not None and child.pid == event.pid:  # else its successor is known already
+            await self._put(replace(child, ending=ending))
+        elif child is None and label is not None:  # a caller should have started it, in vain
+            await self._put(Child(event.name, event.pid, label, time.time(), ending=ending))
 
     async def _put(self, child: Child) -> None:
         self._learned += 1
@@ -179,7 +276,17 @@ def _child(view: ChildView) -> Child | None:
     if label is None:
         return None
     ending = None if view.running else _ending(view.code, view.signal)
-    return Child(view.name, view.pid, label, view.started_at, view.ready, view.status, ending)
+    return Child(
+        view.name,
+        view.pid,
+        label,
+        view.started_at,
+        view.ready,
+        view.status,
+        ending,
+        view.port,
+        time.time() if view.frozen else 0.0,
+    )
 
 
 def _ending(code: int | None, signal: str | None) -> str:

@@ -9,24 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from codestore.domain.faults import failed, unavailable
+from codestore.domain.faults import unavailable
 from codestore.domain.instances import Instance, InstanceState, View, Workload
-from codestore.domain.manifest import Health, RunKind
+from codestore.domain.manifest import Health
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
+from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.children import Child, Children
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
-    NEVER,
     Host,
     clear_code,
-    free_port,
+    on_port,
     provide_code,
     service_spec,
 )
-from codestore.drivers.process.naming import SERVICE, Label, Phase, instance_name
+from codestore.drivers.process.naming import SERVICE, Label, Phase, held_socket, instance_name
+from codestore.drivers.process.resting import ProcessStandby
 from codestore.keeper.client import KeeperClient
-from codestore.keeper.errors import EXEC, KeeperError
+from codestore.keeper.errors import KeeperError
 
 ADMISSION = 10.0  # seconds an instance has to say that it accepts
 GOODBYE = 10.0  # seconds a command has to end once it has no requests left
@@ -36,8 +37,7 @@ _STATES = {
     "draining": InstanceState.DRAINING,
 }
 _PHASES = {
-    Phase.STARTING: InstanceState.STARTING,
-    Phase.READY: InstanceState.READY,
+    Phase.STARTING: InstanceState.READY,
     Phase.SERVING: InstanceState.SERVING,
     Phase.DRAINING: InstanceState.DRAINING,
 }
@@ -51,22 +51,20 @@ class ProcessDriver:
         self.children = Children(client, self._changed.put_nowait)
         self._keeper = keeper
         self._host = host
-        self._watching: dict[str, asyncio.Task[None]] = {}
-        self._following: asyncio.Task[None] | None = None
+        self.standby = ProcessStandby(self.children, host)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "ProcessDriver":
         loaded = asyncio.Event()
-        self._following = asyncio.create_task(self.children.follow(self._keeper, loaded))
+        self._tasks.append(asyncio.create_task(self.children.follow(self._keeper, loaded)))
         await loaded.wait()
-        for child in self.children.all():
-            self._watch_port(child)
+        self._tasks.append(asyncio.create_task(self.standby.look_after()))
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        tasks = [*self._watching.values(), *([self._following] if self._following else [])]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def observe(self, deployment: str) -> View:
         """Tell what the keeper holds for a deployment."""
@@ -76,11 +74,20 @@ class ProcessDriver:
         endpoints += [
             Endpoint(_tcp(child), draining=child.label.phase is Phase.DRAINING)
             for child in children
-            if child.label.port
+            if child.ready
+            and child.port
             and child.ending is None
             and child.label.phase in (Phase.SERVING, Phase.DRAINING)
         ]
-        return View(tuple(_instance(child) for child in children), tuple(endpoints))
+        held = self.children.socket(held_socket(deployment))
+        return View(
+            instances=tuple(_instance(child) for child in children),
+            endpoints=tuple(endpoints),
+            held=Endpoint(f"{probing.UNIX}{held}", waits=True) if held else None,
+            armed=self.standby.armed(deployment),
+            woke=self.children.woken(deployment),
+            pressed=self.children.pressed,
+        )
 
     async def start(self, workload: Workload, ordinal: int) -> None:
         """Spawn an instance with its private socket, or with a port of its own."""
@@ -88,40 +95,36 @@ class ProcessDriver:
         if self.children.get(name) is not None:
             return
         await asyncio.to_thread(provide_code, self._host, workload)
-        port = 0
-        if workload.run.kind is RunKind.COMMAND:
-            port = free_port()
-        else:
+        port = on_port(workload)
+        if not port:
             await self.children.listen(workload.deployment)
             await self.children.listen(name)
-        label = Label(
-            workload.deployment, SERVICE, workload.revision, ordinal, workload.drain, port
-        )
+        label = Label(workload.deployment, SERVICE, workload.revision, ordinal, workload.drain)
         try:
             await self.children.spawn(service_spec(self._host, workload, name, label))
         except KeeperError as error:
             if not port:
-                await self._ask(self.children.close_socket(name))
-            raise _refused(error) from error
-        child = self.children.get(name)
-        if child is not None:
-            self._watch_port(child)
+                await ask(self.children.close_socket(name))
+            raise refused(error) from error
         self._changed.put_nowait(workload.deployment)
 
     async def prove(self, deployment: str, instance: str, health: Health) -> None:
         """Ask the instance over its private socket, or its port, as long as it lives."""
         child = self._require(instance)
-        address = _tcp(child) if child.label.port else self._private(instance)
+        address = _tcp(child) if child.port else self._private(instance)
         await self._while_alive(instance, probing.prove(address, health))
         self._require(instance)
 
     async def admit(self, deployment: str, instance: str) -> None:
         """Tell it to accept from the shared socket, or make its port an endpoint."""
         child = self._require(instance)
-        if child.label.port:
+        if child.port:
             await self._enter(child, Phase.SERVING)
+            held = held_socket(deployment)
+            if self.children.socket(held) is not None:  # whoever waits there is handed on
+                await ask(self.children.client.forward(held, instance))
             return
-        await self._ask(self.children.client.signal(instance, "SIGUSR1", group=False))
+        await ask(self.children.client.signal(instance, "SIGUSR1", group=False))
         try:
             await self.children.until(instance, _accepting_or_gone, ADMISSION)
         except TimeoutError as error:
@@ -136,9 +139,10 @@ class ProcessDriver:
         if child is None or child.ending is not None:
             return
         await self._enter(child, Phase.DRAINING)  # when it began counts for sockets, too
-        if child.label.port:
+        if child.port:
+            await ask(self.children.client.thaw(instance))
             return
-        await self._ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
+        await ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
         try:
             await self.children.until(instance, _leaving, ADMISSION)
         except TimeoutError as error:
@@ -150,16 +154,16 @@ class ProcessDriver:
         """End it, wait until it has ended, and forget it with its socket."""
         child = self.children.get(instance)
         if child is not None and child.ending is None:
-            grace = GOODBYE if child.label.port else FINAL_GRACE
-            await self._ask(self.children.client.stop(instance, grace))
+            grace = GOODBYE if child.port else FINAL_GRACE
+            await ask(self.children.client.stop(instance, grace))
             try:
                 await self.children.until(instance, _ended, grace + ADMISSION)
             except TimeoutError as error:
                 raise unavailable(
                     "not_stopped", "It does not stop", f"{instance} is still there."
                 ) from error
-        await self._ask(self.children.forget(instance))
-        await self._ask(self.children.close_socket(instance))
+        await ask(self.children.forget(instance))
+        await ask(self.children.close_socket(instance))
         await self._clear(deployment)
         self._changed.put_nowait(deployment)
 
@@ -168,7 +172,7 @@ class ProcessDriver:
         for child in self.children.of(deployment):
             await self.stop(deployment, child.name)
         for socket in self.children.sockets(deployment):
-            await self._ask(self.children.close_socket(socket))
+            await ask(self.children.close_socket(socket))
         for folder in (self._host.work / deployment, self._host.logs / deployment):
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
@@ -180,7 +184,8 @@ class ProcessDriver:
     async def _clear(self, deployment: str) -> None:
         """Delete the code of revisions that nothing runs any more."""
         running = {child.label.revision for child in self.children.of(deployment)}
-        await asyncio.to_thread(clear_code, self._host, deployment, running)
+        if running:  # in standby nothing runs, and the next caller starts what is there
+            await asyncio.to_thread(clear_code, self._host, deployment, running)
 
     def _require(self, name: str) -> Child:
         child = self.children.get(name)
@@ -198,29 +203,7 @@ class ProcessDriver:
         if child.label.phase is phase:
             return  # it has been in it since then
         label = replace(child.label, phase=phase, since=time.time())
-        await self._ask(self.children.relabel(child, label))
-
-    async def _ask(self, request: Coroutine[Any, Any, object]) -> None:
-        try:
-            await request
-        except KeeperError as error:
-            if error.code not in ("not-found", "not-running"):
-                raise _refused(error) from error
-
-    def _watch_port(self, child: Child) -> None:
-        """A command cannot say that it is ready: see when its port answers."""
-        waiting = child.label.port and child.label.phase is Phase.STARTING and not child.ending
-        if not waiting or child.name in self._watching:
-            return
-        task = asyncio.create_task(self._until_port(child))
-        self._watching[child.name] = task
-        task.add_done_callback(lambda _: self._watching.pop(child.name, None))
-
-    async def _until_port(self, child: Child) -> None:
-        await self._while_alive(child.name, probing.await_port(child.label.port))
-        current = self.children.get(child.name)
-        if current is not None and current.ending is None:
-            await self._enter(current, Phase.READY)
+        await ask(self.children.relabel(child, label))
 
     async def _while_alive(self, name: str, asking: Coroutine[Any, Any, None]) -> None:
         """Ask something of an instance until it is answered, or until the instance has ended."""
@@ -240,17 +223,20 @@ def _instance(child: Child) -> Instance:
     label = child.label
     if child.ending is not None:
         state = InstanceState.ENDED
-    elif label.port:
-        state = _PHASES[label.phase]
+    elif child.frozen_at:
+        state = InstanceState.FROZEN
+    elif child.port:
+        state = _PHASES[label.phase] if child.ready else InstanceState.STARTING
     else:
         state = _STATES.get(child.status, InstanceState.STARTING)
-    since = datetime.fromtimestamp(label.since or child.started_at, UTC)
-    address = _tcp(child) if label.port else None
-    return Instance(child.name, label.revision, label.ordinal, state, since, address, child.ending)
+    since = child.frozen_at or label.since or child.started_at
+    began = datetime.fromtimestamp(since, UTC)
+    address = _tcp(child) if child.port else None
+    return Instance(child.name, label.revision, label.ordinal, state, began, address, child.ending)
 
 
 def _tcp(child: Child) -> str:
-    return f"{probing.TCP}127.0.0.1:{child.label.port}"
+    return f"{probing.TCP}127.0.0.1:{child.port}"
 
 
 def _ended(child: Child | None) -> bool:
@@ -263,15 +249,3 @@ def _leaving(child: Child | None) -> bool:
 
 def _accepting_or_gone(child: Child | None) -> bool:
     return _ended(child) or (child is not None and child.status == "accepting")
-
-
-def _refused(error: KeeperError) -> Exception:
-    if error.code in NEVER:
-        hint = "Is the program installed on this host, and named right in run: or migrate:?"
-        return failed(
-            "cannot_run",
-            "The command cannot be started",
-            error.message,
-            hint if error.code == EXEC else "",
-        )
-    return unavailable("keeper", "The host did not answer", str(error), "cs status")

@@ -2,20 +2,20 @@
 
 import os
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import RunKind
-from codestore.drivers.process.naming import Label
+from codestore.drivers.process.naming import PRELOAD, Label
 from codestore.keeper.errors import BAD_REQUEST, EXEC, TOO_LONG
 from codestore.keeper.spec import ChildSpec
 
 SERVER = "codestore_sdk.serve"
+PRELOADER = "codestore_sdk.preload"
 FINAL_GRACE = 2.0  # seconds between "leave now" and being killed
 NEVER = frozenset({EXEC, BAD_REQUEST, TOO_LONG})
 """The keeper's refusals that another try would meet again."""
@@ -31,16 +31,58 @@ class Host:
 
 
 def service_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
-    """Describe the process of an instance."""
-    sockets: tuple[tuple[str, str], ...] = ()
-    if not label.port:
-        sockets = (("private", name), ("shared", workload.deployment))
-    return _spec(host, workload, name, label, sockets)
+    """Describe the process of an instance, which proves itself before it is admitted."""
+    if on_port(workload):
+        return replace(_spec(host, workload, name, label), port=True)
+    spec = _spec(host, workload, name, label)
+    imports = imports_file(host, workload.deployment, workload.revision)
+    env = {**spec.env, "CODESTORE_IMPORTS": str(imports)}
+    return replace(spec, env=env, sockets=(("private", name), ("shared", workload.deployment)))
+
+
+def waking_spec(
+    host: Host, workload: Workload, name: str, label: Label, parent: str | None
+) -> ChildSpec:
+    """Describe the process of an instance that a caller starts: it takes requests at once."""
+    spec = service_spec(host, workload, name, label)
+    return replace(spec, env={**spec.env, "CODESTORE_ACCEPT": "1"}, parent=parent)
+
+
+def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
+    """Describe the process that has the libraries of a version loaded, and is forked at a wake.
+
+    It belongs to one version and knows nothing of a deployment: no variable, no folder.
+    """
+    home = host.work / "preload"
+    home.mkdir(parents=True, exist_ok=True)
+    log = host.logs / "preload" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    imports = imports_file(host, workload.deployment, workload.revision)
+    python = workload.artifact.runtime or "python3"
+    return ChildSpec(
+        name=name,
+        argv=(python, "-m", PRELOADER, str(imports)),
+        env=_base(host, workload, home),
+        cwd=str(home),
+        log=str(log),
+        label=Label(name, PRELOAD, workload.revision, 0, 0.0).written(),
+        forks=True,
+    )
+
+
+def on_port(workload: Workload) -> bool:
+    """Whether an instance listens on a port of its own."""
+    return workload.run.kind is RunKind.COMMAND
+
+
+def imports_file(host: Host, deployment: str, revision: int) -> Path:
+    """Return where an instance writes down which libraries it had loaded when it was ready."""
+    return host.work / deployment / f"imports-{revision}.json"
 
 
 def task_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
     """Describe the process of a task: the workload's command, run once."""
-    return _spec(host, workload, name, label, ())
+    return _spec(host, workload, name, label)
 
 
 def provide_code(host: Host, workload: Workload) -> Path:
@@ -79,19 +121,13 @@ def clear_code(host: Host, deployment: str, keep: Collection[int]) -> None:
     for place in (host.work / deployment).glob("code-*"):
         if place not in kept:
             shutil.rmtree(place, ignore_errors=True)
+    known = {imports_file(host, deployment, revision) for revision in keep}
+    for file in (host.work / deployment).glob("imports-*"):
+        if file not in known:
+            file.unlink(missing_ok=True)
 
 
-def free_port() -> int:
-    """Return a port of this host that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _spec(
-    host: Host, workload: Workload, name: str, label: Label, sockets: tuple[tuple[str, str], ...]
-) -> ChildSpec:
+def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
     home = host.work / workload.deployment
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     log = host.logs / workload.deployment / f"{name}.log"
@@ -99,9 +135,8 @@ def _spec(
     return ChildSpec(
         name=name,
         argv=_command(workload),
-        env=_environment(host, workload, home, label),
+        env=_environment(host, workload, home),
         cwd=str(code_folder(host, workload.deployment, workload.revision)),
-        sockets=sockets,
         log=str(log),
         label=label.written(),
     )
@@ -115,21 +150,24 @@ def _command(workload: Workload) -> tuple[str, ...]:
     return (python, "-m", SERVER, run.kind.value, *run.arguments)
 
 
-def _environment(host: Host, workload: Workload, home: Path, label: Label) -> Mapping[str, str]:
+def _environment(host: Host, workload: Workload, home: Path) -> Mapping[str, str]:
     """Return the whole environment of a service: nothing of the host's own gets in."""
+    environment = {
+        **_base(host, workload, home),
+        "TMPDIR": str(home / "tmp"),
+        "CODESTORE_DRAIN": f"{workload.drain:g}",
+    }
+    return environment | {name: held.reveal() for name, held in workload.environment.items()}
+
+
+def _base(host: Host, workload: Workload, home: Path) -> dict[str, str]:
     path = host.path
     if workload.artifact.runtime:
         path = f"{Path(workload.artifact.runtime).parent}:{path}"
-    environment = {
+    return {
         "PATH": path,
         "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "CODESTORE_DRAIN": f"{workload.drain:g}",
     }
-    environment |= {name: secret.reveal() for name, secret in workload.environment.items()}
-    if label.port:
-        environment["PORT"] = str(label.port)
-    return environment

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-SERVICE, TASK = "service", "task"
+SERVICE, TASK, PRELOAD = "service", "task", "preload"
+_HELD = ".held"
 
 
 class Phase(StrEnum):
     """How far a ``command:`` instance has been taken; it cannot say so itself."""
 
     STARTING = "starting"
-    READY = "ready"
     SERVING = "serving"
     DRAINING = "draining"
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What the keeper remembers of a child for us. ``port`` is 0 for socket instances.
+    """What the keeper remembers of a child for us.
 
     ``since`` is when the phase began, in Unix seconds; 0 means: when the process did.
     """
@@ -28,7 +28,6 @@ class Label:
     revision: int
     ordinal: int
     drain: float
-    port: int = 0
     phase: Phase = Phase.STARTING
     since: float = 0.0
 
@@ -40,7 +39,6 @@ class Label:
             "revision": str(self.revision),
             "ordinal": str(self.ordinal),
             "drain": str(self.drain),
-            "port": str(self.port),
             "phase": self.phase.value,
             "since": str(self.since),
         }
@@ -56,7 +54,6 @@ class Label:
             revision=int(written["revision"]),
             ordinal=int(written["ordinal"]),
             drain=float(written["drain"]),
-            port=int(written["port"]),
             phase=Phase(written["phase"]),
             since=float(written["since"]),
         )
@@ -65,3 +62,13 @@ class Label:
 def instance_name(deployment: str, revision: int, ordinal: int) -> str:
     """Return the name of an instance; its private socket has the same."""
     return f"{deployment}.{revision}.{ordinal}"
+
+
+def held_socket(deployment: str) -> str:
+    """Return the name of the socket at which callers of instances on ports can wait."""
+    return f"{deployment}{_HELD}"
+
+
+def deployment_of(socket: str) -> str:
+    """Return whose socket this is, where callers come."""
+    return socket.removesuffix(_HELD)

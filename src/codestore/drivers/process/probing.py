@@ -35,19 +35,6 @@ async def prove(address: str, health: Health) -> None:
     )
 
 
-async def await_port(port: int) -> None:
-    """Return when somebody accepts connections on a port of this host; ask until cancelled."""
-    while True:
-        try:
-            async with asyncio.timeout(ONE_TRY):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except (OSError, TimeoutError):
-            await asyncio.sleep(BETWEEN / 2)
-            continue
-        writer.close()
-        return
-
-
 async def _ask(client: httpx.AsyncClient, health: Health, timeout: float) -> str | None:
     """Return what is wrong with the answer; ``None`` when nothing is."""
     try:

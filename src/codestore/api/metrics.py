@@ -1,0 +1,98 @@
+"""What Prometheus may ask: the states of your deployments, and how long their wakes took."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from codestore.actions import queries
+from codestore.actions.queries import Placed
+from codestore.api.desk import DeskDep, UserDep
+from codestore.api.standby import BEYOND, cumulative, of_each_depth
+from codestore.domain.deployments import State
+from codestore.domain.standby import Histogram
+
+router = APIRouter(tags=["watching"])
+PLACE = ("service", "environment", "project")
+
+
+class Exposition(Response):
+    """An answer in Prometheus's text format."""
+
+    media_type = CONTENT_TYPE_PLAIN_0_0_4
+
+
+@router.get("/metrics", response_class=Exposition)
+async def metrics(desk: DeskDep, user: UserDep) -> Exposition:
+    """Tell the figures of your deployments to Prometheus."""
+    found = await queries.census(desk.office, user)
+    return Exposition(await asyncio.to_thread(generate_latest, Census(found)))
+
+
+class Census:
+    """Collects the figures of the deployments it is given; nothing is kept between two looks."""
+
+    def __init__(self, placed: Sequence[Placed]) -> None:
+        self._placed = placed
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of figures."""
+        yield self._deployments()
+        yield self._states()
+        yield self._instances()
+        yield self._wakes()
+
+    def _deployments(self) -> Metric:
+        counts = Counter(held.deployment.state for held in self._placed)
+        family = GaugeMetricFamily(
+            "codestore_deployments", "How many deployments are in each state.", labels=("state",)
+        )
+        for state in State:
+            family.add_metric((state.value,), counts[state])
+        return family
+
+    def _states(self) -> Metric:
+        family = GaugeMetricFamily(
+            "codestore_deployment_state",
+            "1 for the state that a deployment is in.",
+            labels=(*PLACE, "state"),
+        )
+        for held in self._placed:
+            family.add_metric((*_place(held), held.deployment.state.value), 1)
+        return family
+
+    def _instances(self) -> Metric:
+        family = GaugeMetricFamily(
+            "codestore_instances", "Instances that accept requests.", labels=PLACE
+        )
+        for held in self._placed:
+            family.add_metric(_place(held), held.deployment.status.serving)
+        return family
+
+    def _wakes(self) -> Metric:
+        family = HistogramMetricFamily(
+            "codestore_wake_seconds",
+            "How long requests waited for a wake, by the depth of the standby.",
+            labels=(*PLACE, "depth"),
+        )
+        for held in self._placed:
+            for depth, histogram in of_each_depth(held.deployment.status.wakes):
+                labels = (*_place(held), depth.value)
+                family.add_metric(labels, _buckets(histogram), histogram.total)
+        return family
+
+
+def _place(held: Placed) -> tuple[str, str, str]:
+    return held.service, held.environment, held.project
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Return the cumulative buckets; their bounds are in seconds here."""
+    return [
+        (BEYOND if bound is None else str(bound / 1000), count)
+        for bound, count in cumulative(histogram)
+    ]

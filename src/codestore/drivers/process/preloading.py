@@ -1,0 +1,84 @@
+"""Parents: processes that have a version's libraries loaded, to be forked when it is woken.
+
+One for each version that sleeps, shared by all its deployments, because it knows nothing of any of
+them. It is made when the first of them has no process left, from the list of libraries that one of
+its instances wrote down, and ends when no deployment has needed it for long.
+"""
+
+import contextlib
+import time
+
+import structlog
+
+from codestore.domain.instances import Workload
+from codestore.drivers.process.children import Children
+from codestore.drivers.process.launching import (
+    FINAL_GRACE,
+    Host,
+    imports_file,
+    on_port,
+    preload_spec,
+)
+from codestore.keeper.errors import KeeperError
+
+KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
+MOST = 16  # parents at a time; the one that was needed longest ago makes room
+log = structlog.get_logger(__name__)
+
+
+class Parents:
+    """The parents of this host, by the version they belong to."""
+
+    def __init__(self, children: Children, host: Host) -> None:
+        self._children = children
+        self._host = host
+        self._needed: dict[str, float] = {}
+
+    def needed(self, workload: Workload) -> str | None:
+        """Return the parent that an instance is forked from if there is one by then.
+
+        ``None`` where there cannot be one: a command, or a service that opted out.
+        """
+        if on_port(workload) or not workload.preload or not workload.artifact.runtime:
+            return None
+        name = f"preload.{workload.artifact.digest[:32]}"
+        if self._children.get(name) is not None:
+            self._needed[name] = time.monotonic()
+        return name
+
+    async def provide(self, workload: Workload) -> None:
+        """Begin to make the parent of a version, unless there is one.
+
+        Never raises: without one, an instance is started plainly. So it is, too, where libraries
+        start threads or connect when they are imported: the parent has ended then, and its log
+        says why.
+        """
+        name = self.needed(workload)
+        imports = imports_file(self._host, workload.deployment, workload.revision)
+        if name is None or self._children.get(name) is not None or not imports.exists():
+            return
+        try:
+            await self._children.spawn(preload_spec(self._host, workload, name))
+        except (KeeperError, OSError) as error:
+            log.warning("cannot preload", parent=name, error=str(error))
+        self._needed[name] = time.monotonic()
+
+    async def collect(self, kept: float = KEPT, most: int = MOST) -> None:
+        """End the parents that nobody needed for ``kept`` seconds, and those beyond ``most``."""
+        now = time.monotonic()
+        running = {held.name for held in self._children.preloads() if held.ending is None}
+        for name in running:
+            self._needed.setdefault(name, now)  # made before this process was started
+        by_need = sorted(running, key=lambda name: self._needed[name], reverse=True)
+        for place, name in enumerate(by_need):
+            if place >= most or now - self._needed[name] >= kept:
+                await self._end(name)
+
+    async def _end(self, name: str) -> None:
+        self._needed.pop(name, None)
+        with contextlib.suppress(KeeperError, TimeoutError):
+            await self._children.client.stop(name, FINAL_GRACE)
+            await self._children.until(
+                name, lambda child: child is None or child.ending is not None, 2 * FINAL_GRACE
+            )
+            await self._children.forget(name)

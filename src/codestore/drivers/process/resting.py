@@ -1,0 +1,157 @@
+"""The door ``Standby`` on this host: the keeper freezes, holds the sockets, and wakes."""
+
+import asyncio
+import contextlib
+
+import psutil
+
+from codestore.domain.faults import Letter, unavailable
+from codestore.domain.instances import Workload
+from codestore.drivers.process.asking import ask, refused
+from codestore.drivers.process.children import Child, Children
+from codestore.drivers.process.launching import (
+    FINAL_GRACE,
+    Host,
+    on_port,
+    provide_code,
+    waking_spec,
+)
+from codestore.drivers.process.naming import (
+    SERVICE,
+    Label,
+    Phase,
+    held_socket,
+    instance_name,
+)
+from codestore.drivers.process.preloading import Parents
+from codestore.drivers.process.refusing import answer_503
+from codestore.keeper.errors import AWAKE, KeeperError
+
+REVISION = "revision"  # in the label of a watch: what the next caller starts
+FAREWELLS = 1.5  # seconds in which the proxy closes its connections to a port that nobody uses
+BETWEEN = 0.1  # seconds between two tries to freeze
+LEAVING = 10.0  # seconds until the end of a stopped instance is told
+SHORT = 0.08  # share of the host's memory below which it is short
+ONE_LOOK = 5.0  # seconds between two looks at the memory
+TIDYING = 12  # looks between two collections of parents
+
+
+class ProcessStandby:
+    """Standby of processes under the keeper."""
+
+    def __init__(self, children: Children, host: Host) -> None:
+        self._children = children
+        self._host = host
+        self.parents = Parents(children, host)
+
+    async def hold(self, deployment: str, instance: str) -> None:
+        """Hold the socket at which callers of a port can wait, and hand them on."""
+        socket = held_socket(deployment)
+        await ask(self._children.listen(socket))
+        await ask(self._children.client.forward(socket, instance))
+
+    async def freeze(self, deployment: str, instance: str, queue: int) -> bool:
+        """Freeze it unless somebody is connected; the next caller at its socket thaws it."""
+        child = self._children.get(instance)
+        if child is None or child.ending is not None:
+            return True  # there is nobody to be frozen
+        socket = held_socket(deployment) if child.port else deployment
+        await ask(self._children.listen(socket, queue))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (FAREWELLS if child.port else 0.0)
+        try:
+            while not await self._children.client.freeze(instance, socket):
+                if loop.time() >= until:
+                    return False
+                await asyncio.sleep(BETWEEN)
+            await self._children.until(instance, _frozen_or_gone, LEAVING)
+        except TimeoutError:
+            return True  # thawed again before it was told here
+        except KeeperError as error:
+            if error.code not in ("not-found", "not-running"):
+                raise refused(error) from error
+        return True
+
+    async def thaw(self, deployment: str, instance: str) -> None:
+        """Let it go on."""
+        await ask(self._children.client.thaw(instance))
+
+    async def stop_frozen(self, workload: Workload, instance: str) -> None:
+        """End it if it is frozen still, and forget it with its socket; make a parent before."""
+        await self.parents.provide(workload)
+        try:
+            await self._children.client.stop(instance, FINAL_GRACE, frozen=True)
+        except KeeperError as error:
+            if error.code == AWAKE:
+                return
+            if error.code not in ("not-found", "not-running"):
+                raise refused(error) from error
+        try:
+            await self._children.until(instance, _ended, FINAL_GRACE + LEAVING)
+        except TimeoutError as error:
+            detail = f"{instance} is still there."
+            raise unavailable("not_stopped", "It does not stop", detail) from error
+        await ask(self._children.forget(instance))
+        await ask(self._children.close_socket(instance))
+
+    async def arm(self, workload: Workload, queue: int) -> None:
+        """Have the next caller start an instance, forked from a parent where there is one."""
+        deployment = workload.deployment
+        await asyncio.to_thread(provide_code, self._host, workload)
+        name = instance_name(deployment, workload.revision, 0)
+        port = on_port(workload)
+        phase = Phase.SERVING if port else Phase.STARTING
+        label = Label(deployment, SERVICE, workload.revision, 0, workload.drain, phase)
+        socket = held_socket(deployment) if port else deployment
+        spec = waking_spec(self._host, workload, name, label, self.parents.needed(workload))
+        try:
+            await self._children.listen(socket, queue)
+            if not port:
+                await self._children.listen(name)
+            await self._children.watch(socket, spec, {REVISION: str(workload.revision)})
+        except KeeperError as error:
+            raise refused(error) from error
+
+    async def disarm(self, deployment: str) -> None:
+        """Have callers start nothing any more."""
+        for socket in (deployment, held_socket(deployment)):
+            if REVISION in (self._children.watch_on(socket) or {}):
+                await ask(self._children.unwatch(socket))
+
+    async def refuse(self, deployment: str, letter: Letter) -> int:
+        """Answer everybody who waits."""
+        count = 0
+        for socket in (deployment, held_socket(deployment)):
+            if self._children.socket(socket) is not None:
+                with contextlib.suppress(KeeperError):
+                    count += await self._children.client.refuse(socket, answer_503(letter))
+        return count
+
+    def armed(self, deployment: str) -> int | None:
+        """Return the revision that the next caller starts."""
+        for socket in (deployment, held_socket(deployment)):
+            revision = (self._children.watch_on(socket) or {}).get(REVISION)
+            if revision is not None:
+                return int(revision)
+        return None
+
+    async def look_after(self) -> None:
+        """Watch the host's memory and collect parents, until cancelled."""
+        looks = 0
+        while True:
+            await asyncio.sleep(ONE_LOOK)
+            memory = psutil.virtual_memory()
+            self._children.press(memory.available < memory.total * SHORT)
+            looks += 1
+            if self._children.pressed:
+                await self.parents.collect(most=0)
+            elif looks % TIDYING == 0:
+                await self.parents.collect()
+
+
+def _ended(child: Child | None) -> bool:
+    return child is None or child.ending is not None
+
+
+def _frozen_or_gone(child: Child | None) -> bool:
+    return _ended(child) or bool(child and child.frozen_at)

@@ -1,0 +1,67 @@
+"""TCP ports of children: a free one to give, and the wait until it accepts."""
+
+import asyncio
+import itertools
+import os
+import socket
+from typing import Final
+
+from codestore.keeper.errors import SYSTEM, KeeperError
+
+HOST: Final = "127.0.0.1"
+_FIRST, _COUNT = 20_000, 12_000  # below those that the kernel gives to outgoing connections
+_CLOSELY: Final = 2.0  # seconds of the first, short steps
+_SHORT: Final = 0.002
+_LONG: Final = 0.025
+_ATTEMPT: Final = 1.0  # seconds for one; a full queue swallows the first packet
+
+_numbers = itertools.count(os.getpid() * 61)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has, another one each time.
+
+    It stays free until the child takes it, as far as it is for us: the kernel would not give it
+    to anybody who has not asked for exactly this one. Raises ``KeeperError(system)``.
+    """
+    for number in itertools.islice(_numbers, _COUNT):
+        port = _FIRST + number % _COUNT
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise KeeperError(SYSTEM, f"no TCP port of {HOST} is free")
+
+
+async def dial(port: int, ended: asyncio.Future[int]) -> socket.socket | None:
+    """Return a connection to ``port`` as soon as it accepts one, ``None`` when ``ended`` first."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not ended.done():
+        connection = await _attempt(port)
+        if connection:
+            return connection
+        step = _SHORT if loop.time() - began < _CLOSELY else _LONG
+        await asyncio.wait([ended], timeout=step)
+    return None
+
+
+async def _attempt(port: int) -> socket.socket | None:
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(_ATTEMPT):
+            await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
+        # Where nobody listens, a connection may by chance have been made with itself.
+        if connection.getsockname() != connection.getpeername():
+            return connection
+    except OSError:  # nobody there yet; TimeoutError is one too
+        pass
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None

@@ -1,0 +1,115 @@
+"""Starting a child from a fork server: like ``launch``, but a parent that has imported all forks.
+
+The parent gets one packet, a JSON object with the descriptors it speaks of, and forks twice; so
+the new process becomes ours, who adopt orphans. That process says ``+`` at the gate when it is as
+far as a forked child of ``launch``, and then waits like that one. Who it is, the kernel tells.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from codestore.keeper.become import environment
+from codestore.keeper.launch import Launch, Pipe, make_pipes
+from codestore.keeper.run import Run
+from codestore.keeper.spec import ChildSpec, signal_number
+
+_log = logging.getLogger(__name__)
+
+PATIENCE: Final = 2.0
+"""Seconds until the forked process must have answered."""
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+_READY: Final = b"+"
+
+
+async def forked(
+    spec: ChildSpec, parent: Run | None, listeners: Sequence[int], notify: str
+) -> Launch | None:
+    """Have ``parent`` fork a child that waits to become ``spec``.
+
+    ``None`` when that cannot be done, for whatever reason: it is to be executed then.
+    The caller must expect the pid's end before anything else can happen on the loop.
+    """
+    if parent is None or not _can_fork(spec, parent):
+        return None
+    ours, theirs = socket.socketpair()
+    pipes: list[Pipe] = []
+    pid = 0
+    try:
+        with theirs:
+            ours.setblocking(False)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            pipes = make_pipes(spec)
+            outputs = [pipe.write for pipe in pipes]
+            _ask(parent, spec, notify, [theirs.fileno(), *outputs, *listeners])
+        pid = await _answered(ours)
+    except OSError as failure:  # TimeoutError is one too
+        _log.warning("%s is executed, %s did not fork: %s", spec.name, parent.name, failure)
+    finally:
+        for pipe in pipes:
+            os.close(pipe.write)
+            if not pid:
+                os.close(pipe.read)
+        if not pid:
+            ours.close()  # whoever comes late to the gate ends
+    return Launch(pid, ours, tuple(pipe.read for pipe in pipes)) if pid else None
+
+
+def _can_fork(spec: ChildSpec, parent: Run) -> bool:
+    awake = parent.alive and parent.ready and not parent.frozen and not parent.freezing
+    # A descriptor to fork from is not among those that can be asked for.
+    return awake and parent.channel is not None and parent.user == spec.user and not spec.forks
+
+
+def _ask(parent: Run, spec: ChildSpec, notify: str, descriptors: list[int]) -> None:
+    """Send the request in one packet. Raises ``OSError``, also when it is too large for one."""
+    outputs = ["stdout", "stderr"] if spec.log is not None else []
+    request = {
+        "argv": spec.argv,
+        "env": environment(spec, notify),
+        "cwd": spec.cwd,
+        "umask": spec.umask,
+        "keeper": os.getpid(),
+        "death_signal": int(signal_number(spec.death_signal)),
+        "fds": ["gate", *outputs, *("listener" for _ in spec.sockets)],
+    }
+    assert parent.channel is not None
+    socket.send_fds(parent.channel, [json.dumps(request).encode()], descriptors)
+
+
+async def _answered(gate: socket.socket) -> int:
+    """Return the pid of the process that waits at the gate. Raises ``OSError`` for any other."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(gate.fileno(), readable.set)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await readable.wait()
+    except TimeoutError:
+        raise TimeoutError(f"no answer in {PATIENCE} s") from None
+    finally:
+        loop.remove_reader(gate.fileno())
+    said, ancillary, *_ = gate.recvmsg(4096, socket.CMSG_SPACE(_CREDENTIALS.size))
+    if said != _READY:
+        raise OSError(said.decode(errors="replace").removeprefix("-") or "it hung up")
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            pid, _, _ = _CREDENTIALS.unpack(payload)
+            _check_ours(pid)
+            return int(pid)
+    raise OSError("nobody knows who it is")
+
+
+def _check_ours(pid: int) -> None:
+    """Raise ``OSError`` unless it lives, is our child and leads a session.
+
+    When it has ended before it was expected, its end would be waited for in vain.
+    """
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is not None or os.getsid(pid) != pid:
+        raise ProcessLookupError(f"process {pid} has ended, or has no session of its own")

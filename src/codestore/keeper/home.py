@@ -1,0 +1,39 @@
+"""What all children of one keeper share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from codestore.keeper.forwarding import Forwards
+from codestore.keeper.freezing import Freezer
+from codestore.keeper.journal import Journal
+from codestore.keeper.listeners import Listeners
+from codestore.keeper.protocol import Event
+from codestore.keeper.reaper import Reaper
+from codestore.keeper.run import Run
+from codestore.keeper.waking import Waker
+
+
+class Leader(Protocol):
+    """Who hears what is said by sd_notify in its session."""
+
+    def heard(self, variables: Mapping[str, str]) -> None:
+        """Take it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Made once. ``leaders`` are the running children by pid, ``runs`` their runs by name."""
+
+    listeners: Listeners
+    forwards: Forwards
+    waker: Waker
+    freezer: Freezer
+    reaper: Reaper
+    journal: Journal
+    publish: Callable[[Event], None]
+    notify: str
+    logs: Path
+    runs: dict[str, Run]
+    leaders: dict[int, Leader] = field(default_factory=dict)

@@ -1,0 +1,55 @@
+"""From a connection that was noticed to the child that took it: who woke, and how long it took.
+
+A wake asks nobody: what is to be started was told with the watch.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from codestore.keeper.forwarding import Forwards
+from codestore.keeper.listeners import Listeners
+from codestore.keeper.protocol import Event, Woken
+from codestore.keeper.run import Run
+
+GIVE_UP: Final = 120.0
+"""Seconds after which nobody is told any more."""
+_CLOSELY: Final = 0.05  # seconds of the first, short steps
+_SHORT: Final = 0.0005
+_LONG: Final = 0.002
+
+
+class Waker:
+    """Publishes ``Woken`` when the connection that woke a child has been taken."""
+
+    def __init__(
+        self, listeners: Listeners, forwards: Forwards, publish: Callable[[Event], None]
+    ) -> None:
+        self._listeners = listeners
+        self._forwards = forwards
+        self._publish = publish
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def woke(self, socket: str, run: Run, noticed: float, thawed: bool) -> None:
+        """Follow what happens to the connection noticed at ``socket``, for which ``run`` woke."""
+
+        def tell() -> None:
+            seconds = max(0.0, time.time() - noticed)
+            if seconds <= GIVE_UP:
+                self._publish(Woken(socket, run.name, seconds, thawed))
+
+        if run.port:
+            self._forwards.expect(socket, tell)
+        else:
+            task = asyncio.create_task(self._taken(socket, run, tell), name=f"wake {run.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _taken(self, socket: str, run: Run, tell: Callable[[], None]) -> None:
+        began = time.monotonic()
+        while run.alive and (passed := time.monotonic() - began) < GIVE_UP:
+            if not self._listeners.waiting(socket):
+                tell()
+                return
+            await asyncio.sleep(_SHORT if passed < _CLOSELY else _LONG)
