@@ -15,7 +15,7 @@ from codestore.domain.versions import Migration, Seal
 from codestore.plan.desired import Wanted, desired, routed
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.rollout import removal, rollout
-from codestore.plan.steps import Publish
+from codestore.plan.steps import Publish, Stop
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
@@ -173,6 +173,14 @@ def test_a_crashed_instance_is_cleared_counted_and_started_again() -> None:
     plan = plan_of(waiting, seen(held))
     assert keys(plan) == []
     assert plan.next_look == NOW + timedelta(seconds=5)
+
+
+def test_one_of_the_live_version_that_never_comes_up_is_cleared_like_a_crash() -> None:
+    held = mark_live(deployment(), NOW)
+    plan = plan_of(held, seen(held, instance(2, STARTING)), NOW + timedelta(seconds=30))
+    assert [due.step for due in plan.due] == [
+        Stop("dep-1.2.0", "it was not ready within 30 s"),
+    ]
 
 
 def test_callers_are_told_when_a_service_keeps_crashing() -> None:

@@ -51,6 +51,8 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
         return Plan((Planned(lost, "the new version did not come up"),))
     due = _grow(wanted, observed, new, rolling=rolling)
     due += _disarm(new, observed) + _settle(new, wanted, rolling=rolling)
+    if not rolling:
+        due += _clear(new, wanted, now)
     serving = sum(i.state is InstanceState.SERVING for i in new)
     arrived = serving >= wanted.count
     handing_over = _hand_over(old) if arrived else []
@@ -110,7 +112,7 @@ def _grow(
 
 
 def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Planned]:
-    """Bring instances that are ready into service; clear those that ended by themselves.
+    """Bring instances that are ready into service.
 
     In a rollout nobody is admitted before all have proved themselves: a bad version never gets
     a request, not even from its luckiest instance.
@@ -122,13 +124,23 @@ def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Plann
     due = [Planned(Thaw(i.name), "it is wanted") for i in new if i.state is InstanceState.FROZEN]
     due += [Planned(Prove(i.name), "it says that it is ready") for i in ready]
     due += [Planned(Admit(i.name), "it works") for i in ready]
-    if not rolling:
-        due += [
-            Planned(Stop(i.name, i.ending), "it ended by itself")
-            for i in new
-            if i.state is InstanceState.ENDED
-        ]
     return due
+
+
+def _clear(new: list[Instance], wanted: Wanted, now: datetime) -> list[Planned]:
+    """Clear instances of the live version that ended by themselves, or never came up."""
+    late = f"it was not ready within {wanted.start_timeout:g} s"
+    endings = [
+        (i.name, late if _is_late(i, wanted, now) else i.ending)
+        for i in new
+        if i.state is InstanceState.ENDED or _is_late(i, wanted, now)
+    ]
+    return [Planned(Stop(name, ending), "it does not run") for name, ending in endings]
+
+
+def _is_late(instance: Instance, wanted: Wanted, now: datetime) -> bool:
+    late = now - instance.since >= timedelta(seconds=wanted.start_timeout)
+    return instance.state is InstanceState.STARTING and late
 
 
 def _disarm(new: list[Instance], observed: Observed) -> list[Planned]:
@@ -144,8 +156,7 @@ def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> GiveUp | None:
         if instance.state is InstanceState.ENDED:
             detail = f"{instance.name} ended before it was ready: {instance.ending}."
             return GiveUp(_no_start("start_failed", detail), instance.name)
-        late = now - instance.since >= timedelta(seconds=wanted.start_timeout)
-        if instance.state is InstanceState.STARTING and late:
+        if _is_late(instance, wanted, now):
             detail = f"{instance.name} was not ready within {wanted.start_timeout:g} s."
             return GiveUp(_no_start("start_timeout", detail), instance.name)
     return None
