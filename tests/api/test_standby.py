@@ -76,7 +76,7 @@ async def test_a_deployment_that_nobody_calls_sleeps_and_says_so_until_it_is_wok
     stage.world.driver.occupied.add(asleep["id"])  # it stays awake
     stage.world.driver.call(asleep["id"])
     awake = await until(web, "blog", lambda held: held["state"] == "ready")
-    assert (awake["standby"], awake["reason"]) == (None, "A request woke it.")
+    assert (awake["standby"], awake["reason"]) == (None, "It was woken.")
     assert awake["since"] > asleep["since"]
     kinds = [held["kind"] for held in (await web.get("/api/events?service=blog")).json()["items"]]
     assert "standby" in kinds

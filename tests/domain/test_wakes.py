@@ -139,7 +139,7 @@ def test_since_moves_when_it_sleeps_deeper_and_not_when_it_is_only_looked_at() -
 
 def test_a_wake_ends_the_sleep_and_forgets_crashes() -> None:
     awake = mark_awake(asleep(Depth.FROZEN), LATER)
-    assert explained(awake) == (State.READY, "Request", LATER)
+    assert explained(awake) == (State.READY, "Woken", LATER)
     assert awake.status.standby is None
     assert (awake.status.crashes, awake.status.retry_at) == (0, None)
 

@@ -199,3 +199,46 @@ def _freezes_by_cgroup(pid: int) -> bool:
 
 def _command_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+
+
+async def test_a_frozen_command_cannot_be_reached_at_its_port(stage: Stage) -> None:
+    """The kernel would take connections there, and nobody would thaw it."""
+    view = await frozen(stage, service(id_ := deployment(), True))
+    assert (view.endpoints, view.held is not None) == ((), True)
+    async with stage.restarted() as other:
+        view = await other.driver.observe(id_)
+        assert (view.endpoints, view.held is not None) == ((), True)
+
+
+async def test_a_parent_that_was_killed_is_made_again(stage: Stage) -> None:
+    wanted = service(id_ := deployment(), False)
+    for _ in range(2):
+        view = await frozen(stage, wanted)
+        await stage.driver.standby.stop_frozen(wanted, view.instances[0].name)
+        (parent,) = stage.driver.children.preloads()
+        assert parent.ending is None
+        os.kill(parent.pid, signal.SIGKILL)
+        await stage.driver.children.until(parent.name, lambda held: bool(held and held.ending), 20)
+    assert (await stage.driver.observe(id_)).instances == ()
+
+
+async def test_the_code_of_what_a_caller_may_start_is_kept(stage: Stage) -> None:
+    old = service(id_ := deployment(), False)
+    await armed(stage, old)
+    newer = replace(old, revision=2)
+    for ordinal in (0, 1):
+        await stage.driver.start(newer, ordinal)
+    await stage.reach(id_, InstanceState.READY)
+    await stage.driver.stop(id_, f"{id_}.2.0")
+    view = await stage.driver.observe(id_)
+    assert view.armed == 1
+    assert (await answered(place(view))).status_code == 200
+
+
+async def test_what_a_caller_starts_while_it_is_being_removed_can_be_removed(stage: Stage) -> None:
+    view = await armed(stage, service(id_ := deployment(), True))
+    waiting = asyncio.create_task(answered(place(view)))
+    await stage.until(id_, lambda view: bool(view.instances))
+    await stage.driver.remove(id_)
+    assert (await stage.driver.observe(id_)) == View()
+    waiting.cancel()

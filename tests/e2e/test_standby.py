@@ -35,6 +35,8 @@ async def app(scope, receive, send):
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": message["text"]})
     elif scope["type"] == "http":
+        if scope["path"] == "/die":
+            os._exit(7)
         if scope["path"] == "/events":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"begun", "more_body": True})
@@ -290,7 +292,8 @@ async def test_a_command_is_woken_as_well(platform: Platform, depth: str) -> Non
         digests = [answer.json()["sha256"] for answer in answers]
         assert digests == [hashlib.sha256(body).hexdigest() for body in bodies]
         assert len({answer.json()["pid"] for answer in answers}) == 1
-        assert answers[0].headers["server-timing"].startswith("wake;dur=")
+        told = [answer.headers["server-timing"] for answer in answers if _timed(answer)]
+        assert len(told) == 1 and told[0].startswith("wake;dur=")
         woken = await asyncio.to_thread(sleeper.happened, "woken", asleep, f"it was {depth}")
         again = await web.get(sleeper.place["url"])
         assert "server-timing" not in again.headers
@@ -412,6 +415,46 @@ def test_a_restart_wakes_nobody(own: Platform) -> None:
     own.up()
     assert sleeper.info()["state"] == "standby"
     assert sleeper.call().status_code == 200
+
+
+def test_a_frozen_command_wakes_after_the_control_process_was_killed(own: Platform) -> None:
+    sleeper = Sleeper(own, "orphan", stop=60, command=True)
+    frozen = sleeper.asleep("frozen")
+    os.kill(own.status()["processes"]["control"], signal.SIGKILL)
+    until(lambda: sleeper.info()["state"] == "standby")
+    assert sleeper.call(timeout=5).status_code == 200
+    sleeper.happened("woken", frozen)
+
+
+@pytest.mark.parametrize("command", [False, True])
+def test_a_push_that_fails_leaves_a_frozen_service_as_it_was(
+    platform: Platform, command: bool
+) -> None:
+    sleeper = Sleeper(platform, f"keeps-{command}".lower(), stop=60, command=command)
+    frozen = sleeper.asleep("frozen")
+    broken = {"server__py": "raise SystemExit(5)"}
+    rest = (sleeper.small.folder / "codestore.yaml").read_text().partition("\n")[2]
+    sleeper.small.write(app="raise SystemExit(5)", rest=rest, **broken)
+    sleeper.small.push_refused()
+    assert sleeper.call(timeout=5).status_code == 200
+    assert sleeper.info()["version"] == "0.0.1"
+    sleeper.asleep("frozen", frozen)
+
+
+def test_whoever_waits_for_a_service_that_dies_at_every_request_hears_so(
+    platform: Platform,
+) -> None:
+    sleeper = Sleeper(platform, "deadly")
+    sleeper.asleep("stopped")
+    url = f"{sleeper.place['url']}/die"
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: sleeper.call(url=url, timeout=20), range(12)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(answer.headers["retry-after"] for answer in answers)
+
+
+def _timed(answer: httpx.Response) -> bool:
+    return "server-timing" in answer.headers
 
 
 def _belongs(process: psutil.Process, sleeper: Sleeper) -> bool:

@@ -3,11 +3,8 @@
 import asyncio
 from datetime import datetime
 
-import httpx
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import unix_serve
-
-from codestore.domain.routing import Access, Endpoint, Route
 
 A = "a" * 32
 WITHIN = 0.1
@@ -107,15 +104,6 @@ async def test_an_envoy_that_does_not_answer_lets_nobody_sleep(stage, make_route
     assert stage.envoy is not None
     stage.envoy.kill()
     await busy(stage)
-
-
-async def test_who_waits_for_a_wake_is_told_how_long_it_took(stage):
-    service = await stage.service("a")
-    route = Route(A, "a", Access.PUBLIC, (), (Endpoint(service.address, waits=True),))
-    await stage.gateway.publish(route)
-    answer: httpx.Response = await stage.client.get(f"/{A}/x")
-    name, _, duration = answer.headers["server-timing"].partition(";dur=")
-    assert name == "wake" and float(duration) >= 0
 
 
 async def test_who_wants_to_know_more_closely_need_not_wait_for_the_others(stage, make_route):

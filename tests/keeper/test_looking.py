@@ -36,7 +36,7 @@ async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
 
 def test_memory_is_reclaimed_until_the_thaw(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "memory.reclaim")
-    grip = CgroupGrip(2**30, tmp_path)
+    grip = CgroupGrip(2**30, tmp_path, set())
     grip.settle()
     (reclaiming,) = (each for each in threading.enumerate() if each.name == "reclaim")
     with (tmp_path / "memory.reclaim").open() as asked:

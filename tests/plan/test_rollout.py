@@ -187,7 +187,10 @@ def test_callers_are_told_when_a_service_keeps_crashing() -> None:
     held = mark_live(deployment(), NOW)
     status = replace(held.status, crashes=3, retry_at=NOW + timedelta(seconds=5))
     plan = plan_of(replace(held, status=status), seen(held))
-    assert [due.step.describe() for due in plan.due] == ["answer 503 meanwhile"]
+    assert [due.step.describe() for due in plan.due] == [
+        "answer 503 meanwhile",
+        "answer 503 to whoever waits: This service keeps crashing; see its logs.",
+    ]
 
 
 def test_what_is_as_wanted_needs_nothing() -> None:

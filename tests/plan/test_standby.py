@@ -34,7 +34,7 @@ from tests.plan.test_rollout import (
     live,
 )
 
-HELD = Endpoint("unix:held", waits=True)
+HELD = Endpoint("unix:held")
 PORT = "tcp://127.0.0.1:1234"
 AT_PORT = (Endpoint(PORT),)
 OVERRIDES = {Kind.DEVELOPMENT: Override(standby=2.0)}
@@ -202,7 +202,7 @@ def test_a_command_that_woke_is_called_at_its_port_again() -> None:
 def test_a_wake_that_fails_turns_away_whoever_waits() -> None:
     held = sleeping()
     plan = plan_of(held, seen(held, instance(2, ENDED)), 2000)
-    assert keys(plan) == ["publish", "refuse", "stop:dep-1.2.0"]
+    assert keys(plan) == ["publish", "refuse"]
     assert [each.step.unavailable for each in plan.due if each.step.key == "publish"] == [  # type: ignore[union-attr]
         "The service did not start: exit code 1."
     ]
@@ -211,7 +211,10 @@ def test_a_wake_that_fails_turns_away_whoever_waits() -> None:
 def test_a_wake_that_takes_too_long_is_given_up() -> None:
     held = sleeping()
     stuck = replace(instance(2, STARTING), since=later(2000))
-    assert keys(plan_of(held, seen(held, stuck), 2030)) == ["publish", "refuse", "stop:dep-1.2.0"]
+    assert keys(plan_of(held, seen(held, stuck), 2030)) == ["publish", "refuse"]
+    told = routed(goal(held).route, (), 2, "It did not start.")
+    plan = plan_of(held, replace(seen(held, stuck), route=told), 2030)
+    assert keys(plan) == ["stop:dep-1.2.0"]
 
 
 def test_the_queue_is_closed_before_a_slow_start_is_over() -> None:
@@ -248,9 +251,11 @@ def test_a_new_version_takes_over_from_one_that_sleeps() -> None:
     busy = replace(live(), status=replace(live().status, standby=Standby(Depth.FROZEN, NOW, NOW)))
     both = seen(busy, instance(1, FROZEN), instance(2, SERVING))
     assert keys(plan_of(busy, both, 10)) == ["drain:dep-1.1.0"]
+    woken = seen(busy, instance(1, STARTING), instance(2, SERVING))  # by a caller, meanwhile
+    assert keys(plan_of(busy, woken, 10)) == ["drain:dep-1.1.0"]
     armed = viewed(seen(busy, instance(2, READY)), armed=1)
     armed = replace(armed, route=routed(goal(busy).route, SHARED, 1))
-    assert keys(plan_of(busy, armed, 10)) == ["disarm", "prove:dep-1.2.0", "admit:dep-1.2.0"]
+    assert keys(plan_of(busy, armed, 10)) == ["prove:dep-1.2.0", "disarm", "admit:dep-1.2.0"]
     after, _ = fold(busy, Plan(verdict=Verdict.REACHED, serving=1, wanted=1), [], NOW)
     assert after.status.standby is None and after.state is State.READY
     assert after.explanation == (NOW, "0.0.2 was deployed.")
@@ -305,10 +310,14 @@ def test_a_wake_is_counted_once_and_its_crashes_are_forgotten() -> None:
 def test_a_failed_wake_is_told_and_counted() -> None:
     held = sleeping()
     plan = plan_of(held, seen(held, instance(2, ENDED)), 2000)
-    outcomes = [Done(due.step, 0.0) for due in plan.due]
-    after, news = fold(held, plan, outcomes, later(2000))
-    assert [kind for kind, _, _ in news] == [EventKind.WAKE_FAILED, EventKind.INSTANCE_ENDED]
-    assert after.status.crashes == 1 and after.state is State.DEGRADED
-    assert after.explanation == (later(2000), "The service did not start: exit code 1.")
     (letter,) = [due.step.letter for due in plan.due if isinstance(due.step, Refuse)]
     assert letter.code == "wake_failed"
+    outcomes = [Done(due.step, 0.0) for due in plan.due]
+    after, news = fold(held, plan, outcomes, later(2000))
+    assert [kind for kind, _, _ in news] == [EventKind.WAKE_FAILED]
+    told = routed(goal(held).route, (), 2, "It did not start.")
+    plan = plan_of(after, replace(seen(held, instance(2, ENDED)), route=told), 2000)
+    after, news = fold(after, plan, [Done(due.step, 0.0) for due in plan.due], later(2000))
+    assert [kind for kind, _, _ in news] == [EventKind.INSTANCE_ENDED]
+    assert after.status.crashes == 1 and after.state is State.DEGRADED
+    assert after.explanation == (later(2000), "The service did not start: exit code 1.")

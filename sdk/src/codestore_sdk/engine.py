@@ -50,11 +50,14 @@ class Responses:
         self.app = app
         self.wake = wake
         self.closing = False
+        self.left = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> Any:
         """Serve one request, or pass on what is not HTTP untouched."""
         kind = scope["type"]
         added = self.wake.take() if self.wake.pending and kind != "lifespan" else []
+        if kind == "lifespan":
+            return await self._live(scope, receive, send)
         if kind != "http":
             return await self.app(scope, receive, send)
 
@@ -65,6 +68,14 @@ class Responses:
             await send(message)
 
         return await self.app(scope, receive, send_with_more)
+
+    async def _live(self, scope: Message, receive: Receive, send: Send) -> Any:
+        """Pass the lifespan on; who leaves in it has not merely no use for it."""
+        try:
+            return await self.app(scope, receive, send)
+        except SystemExit:
+            self.left = True
+            raise
 
 
 class Engine:
@@ -98,6 +109,8 @@ class Engine:
         # A service that configures logging may switch off loggers it does not know; this one
         # carries the tracebacks of its unhandled exceptions.
         logging.getLogger("uvicorn.error").disabled = False
+        if self._responses.left:
+            raise StartError("the application left (SystemExit) in its lifespan startup")
         if self._lifespan.should_exit:
             raise StartError("the application's lifespan startup failed", "see the lines above")
 

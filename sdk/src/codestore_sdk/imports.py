@@ -19,6 +19,7 @@ from codestore_sdk.errors import StartError
 
 # More names than the largest services have, fewer than would keep a parent busy for minutes.
 MOST = 5000
+LONGEST = 1024 * 1024  # bytes of a list
 
 
 def write_aside(path: str, folder: str) -> None:
@@ -33,6 +34,8 @@ def read_imports(path: Path) -> list[str]:
     Raises StartError when it is no list at all.
     """
     try:
+        if not path.is_file() or path.stat().st_size > LONGEST:  # a service wrote it
+            raise OSError(f"it is no file of at most {LONGEST} bytes")
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StartError(f"the list of imports {path} cannot be read: {error}") from None

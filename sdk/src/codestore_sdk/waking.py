@@ -16,6 +16,8 @@ Header = tuple[bytes, bytes]
 # A freeze that is called off ends with SIGCONT too, and no request waits for that one: the mark
 # must not wait for whoever happens to call next, in seconds.
 MEMORY = 1.0
+# Who wanted to be served by an instance that was started may have left meanwhile, too, in seconds.
+PATIENCE = 120.0
 
 
 class Wake:
@@ -31,7 +33,7 @@ class Wake:
         except ValueError:
             return
         if math.isfinite(waited):
-            self._mark(waited, math.inf)
+            self._mark(waited, PATIENCE)
 
     def notice_thaws(self) -> None:
         """Begin anew whenever the process goes on; such a mark lapses after `MEMORY` seconds.

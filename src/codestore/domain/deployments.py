@@ -167,7 +167,9 @@ def retargeted(deployment: Deployment, number: str, digest: str, wish: Wish) -> 
     require_idle(deployment)
     generation = deployment.spec.generation + 1
     spec = Spec(generation, generation, number, digest, wish.by, wish.at, wish.reason)
-    return replace(deployment, spec=spec)
+    # What is to be mended need not wait until what is broken would have been tried again.
+    status = replace(deployment.status, attempts=0, retry_at=None)
+    return replace(deployment, spec=spec, status=status)
 
 
 def doomed(deployment: Deployment, wish: Wish) -> Deployment:
@@ -275,8 +277,8 @@ def mark_standby(deployment: Deployment, standby: Standby, now: datetime) -> Dep
     else:
         reason, message = "Stopped", "No request came; no process is left of it."
     told = find(deployment.status.conditions, ConditionType.AWAKE)
-    if told is not None and told.reason == _WAKE_FAILED and deployment.status.retry_at is not None:
-        reason, message = told.reason, told.message
+    if told is not None and told.reason == _WAKE_FAILED and standby.waking_since is None:
+        reason, message = told.reason, told.message  # true until the next one tries
     return _awake(deployment, Truth.FALSE, (reason, message), standby, now)
 
 
@@ -288,7 +290,7 @@ def mark_wake_failed(deployment: Deployment, letter: Letter, now: datetime) -> D
 
 def mark_awake(deployment: Deployment, now: datetime) -> Deployment:
     """A request woke it, and it came up: its crashes are forgotten."""
-    after = _awake(deployment, Truth.TRUE, ("Request", "A request woke it."), None, now)
+    after = _awake(deployment, Truth.TRUE, ("Woken", "It was woken."), None, now)
     return replace(after, status=replace(after.status, crashes=0, retry_at=None))
 
 

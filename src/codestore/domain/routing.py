@@ -21,14 +21,10 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests can be handed in. ``address`` is the driver's word (a URI), opaque here.
-
-    ``waits``: callers wait there until somebody is woken; the gateway says how long that took.
-    """
+    """Where requests can be handed in. ``address`` is the driver's word (a URI), opaque here."""
 
     address: str
     draining: bool = False
-    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class FakeDriver:
     async def drain(self, deployment: str, instance: str) -> None:
         """Let it finish."""
         await self.thaw(deployment, instance)
-        self._move(deployment, instance, InstanceState.SERVING, InstanceState.DRAINING)
+        for state in (InstanceState.STARTING, InstanceState.READY, InstanceState.SERVING):
+            self._move(deployment, instance, state, InstanceState.DRAINING)
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End and forget it."""

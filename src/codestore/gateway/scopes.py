@@ -11,7 +11,7 @@ wrong scope, nothing in it fits, and the answer is 404 rather than someone else'
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption
+from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -39,11 +39,6 @@ PLATFORM_SEGMENTS = (
     "console",
     "static",
     "favicon.ico",
-)
-# Who comes here wakes a service that cannot say itself how long that took.
-_WAKE_TIME = HeaderValueOption(
-    header=HeaderValue(key="server-timing", value="wake;dur=%RESPONSE_DURATION%"),
-    append_action=HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
 )
 MAX_REASON = 1_000
 """Characters of a reason that are passed on; Envoy takes 4 KiB at most."""
@@ -98,10 +93,7 @@ def _answer(route: Route, match: Any) -> Any:
         idle_timeout=seconds(route.limits.idle_timeout),
     )
     # The listener tells the service its prefix by the name of the route.
-    made = EnvoyRoute(name=f"/{route.hash}", match=match, route=action)
-    if any(endpoint.waits for endpoint in route.endpoints):
-        made.response_headers_to_add.append(_WAKE_TIME)
-    return made
+    return EnvoyRoute(name=f"/{route.hash}", match=match, route=action)
 
 
 def _required_headers(route: Route) -> Iterator[list[Any]]:

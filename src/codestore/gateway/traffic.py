@@ -75,8 +75,9 @@ class Traffic:
             return
         try:
             counters = await self._admin.requests(self._followed)
-        except (httpx.HTTPError, ValueError) as error:
-            log.warning("traffic is not known", error=str(error) or type(error).__name__)
+        except Exception as error:  # whatever it is, the next reading may do
+            known = isinstance(error, httpx.HTTPError | ValueError)
+            log.warning("traffic is not known", error=repr(error), exc_info=not known)
             for held in self._followed.values():
                 held.idle_since = None  # nobody is put to sleep on a guess
             return

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,9 +27,10 @@ _RECLAIM: Final = str(16 * 1024 * 1024)  # bytes at a time, so that a thaw need 
 class CgroupGrip:
     """One child in a folder of its own."""
 
-    def __init__(self, pid: int, folder: Path) -> None:
+    def __init__(self, pid: int, folder: Path, left: set[Path]) -> None:
         self._pid = pid
         self._folder = folder
+        self._left = left
         self._thawed = threading.Event()
 
     def freeze(self) -> None:
@@ -62,25 +64,27 @@ class CgroupGrip:
             (self._folder / "cgroup.freeze").write_text("0")
 
     def release(self) -> None:
-        """Remove the folder; while one of its processes still ends, that is for ``close``."""
+        """Remove the folder; while one of its processes still ends, that has to wait."""
         self._thawed.set()
         with contextlib.suppress(OSError):  # who has left its session could be in it, frozen
             (self._folder / "cgroup.freeze").write_text("0")
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
+        self._left.add(self._folder)
+        _remove_each(self._left)
 
 
 class CgroupFreezer:
-    """Has the folder ``root``."""
+    """Has the folder ``root``; those below it that are ``left`` were in use when they could go."""
 
     name = "cgroup"
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._left: set[Path] = set()
 
     async def hold(self, pid: int) -> Grip:
         """Put a child into a folder, by a thread: the kernel may take some milliseconds."""
         folder = self._root / str(pid)
+        _remove_each(self._left)
         try:
             await asyncio.get_running_loop().run_in_executor(None, _enter, folder, pid)
         except OSError as failure:
@@ -88,7 +92,7 @@ class CgroupFreezer:
             with contextlib.suppress(OSError):
                 folder.rmdir()
             return SignalGrip(pid)
-        return CgroupGrip(pid, folder)
+        return CgroupGrip(pid, folder, self._left)
 
     def close(self) -> None:
         """Remove the folders; every child has ended."""
@@ -143,11 +147,34 @@ def _enter(folder: Path, pid: int) -> None:
 
 
 def _clear(own: Path) -> None:
-    """Remove the empty folders of keepers that have gone."""
+    """End what is left of keepers that have gone, and remove their folders."""
     for folder in own.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX)
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            _kill(folder)
             _remove(folder)
+
+
+def _kill(folder: Path, patience: float = 1.0) -> None:
+    """End whoever is left in a group and below it, also who has left its session."""
+    until = time.monotonic() + patience
+    with contextlib.suppress(OSError):  # an older kernel has no such file
+        (folder / "cgroup.kill").write_text("1")
+        while "populated 1" in (folder / "cgroup.events").read_text():
+            if time.monotonic() > until:
+                return
+            time.sleep(0.005)
+
+
+def _remove_each(folders: set[Path]) -> None:
+    for folder in tuple(folders):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # somebody is in it still
+            continue
+        folders.discard(folder)
 
 
 def _remove(root: Path) -> None:

@@ -65,7 +65,7 @@ class Child:
         send = os.killpg if group else os.kill
         send(self._running().pid, signal_number(name))
 
-    async def freeze(self, socket: str) -> bool:
+    async def freeze(self, socket: str, queue: int) -> bool:
         """Freeze it until a connection arrives at ``socket``; tell whether it is frozen.
 
         Raises ``KeeperError``: ``not-running``, ``not-found`` for the socket.
@@ -73,7 +73,7 @@ class Child:
         self._running()
         if self._sleep is None or self._stopping.is_set():  # it is to end, not to sleep
             return False
-        return await self._sleep.freeze(socket)
+        return await self._sleep.freeze(socket, queue)
 
     def thaw(self) -> None:
         """Let it run on. Idempotent."""
@@ -93,6 +93,8 @@ class Child:
         self._stopping.set()
         if run is None or run.over:
             return False
+        run.stopping = True
+        self._home.forwards.changed(self.spec.name)
         if not asked and run.alive:
             # To the process alone: its helpers may be what it needs to end well.
             os.kill(run.pid, signal_number(self.spec.stop_signal))
@@ -133,6 +135,7 @@ class Child:
             port=run.port,
             frozen=run.frozen,
             forked=run.forked,
+            stopping=run.stopping,
         )
 
     async def _live(self) -> None:

@@ -45,12 +45,12 @@ class Children:
         """Send a signal. Raises ``KeeperError``: ``not-found``, ``not-running``."""
         self._find(name).signal(signal, group)
 
-    async def freeze(self, name: str, socket: str) -> bool:
+    async def freeze(self, name: str, socket: str, queue: int) -> bool:
         """Freeze a child that nobody is connected to; tell whether it is frozen.
 
         Raises ``KeeperError``: ``not-found``, ``not-running``.
         """
-        return await self._find(name).freeze(socket)
+        return await self._find(name).freeze(socket, queue)
 
     def thaw(self, name: str) -> None:
         """Let a frozen child run on. Idempotent. Raises ``KeeperError(not-found)``."""

@@ -110,12 +110,13 @@ class KeeperClient:
         """
         await self._ask(protocol.Signal(name, signal, group))
 
-    async def freeze(self, name: str, socket: str) -> bool:
+    async def freeze(self, name: str, socket: str, queue: int = protocol.BACKLOG) -> bool:
         """Freeze a child until somebody connects to ``socket``; tell whether it is frozen.
 
+        As long as it is, at most ``queue`` connections may wait there.
         It is not when anybody is connected. Raises ``not-found``, ``not-running``.
         """
-        return codec.from_json(bool, await self._ask(protocol.Freeze(name, socket)))
+        return codec.from_json(bool, await self._ask(protocol.Freeze(name, socket, queue)))
 
     async def thaw(self, name: str) -> None:
         """Let a frozen child run on. Idempotent. Raises ``not-found``."""

@@ -66,6 +66,7 @@ class Desk:
             case Listen(name, backlog):
                 return self._home.listeners.listen(name, backlog)
             case Refuse(name, answer):
+                self._home.waker.call_off(name)
                 return self._refusals.refuse(name, answer)
             case Close(name):
                 self._home.forwards.drop(name)
@@ -82,8 +83,8 @@ class Desk:
 
     async def _on_child(self, request: ChildRequest) -> bool | None:
         match request:
-            case Freeze(name, socket):
-                return await self._children.freeze(name, socket)
+            case Freeze(name, socket, queue):
+                return await self._children.freeze(name, socket, queue)
             case Stop(name, grace, frozen):
                 return self._children.stop(name, grace, frozen)
             case Thaw(name):

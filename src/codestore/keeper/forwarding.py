@@ -27,13 +27,16 @@ _REST: Final = 0.1  # seconds without accepting, when there is no descriptor lef
 
 @dataclass(slots=True)
 class Forward:
-    """Where the connections of one socket go. ``woken`` is to be called by the next connected."""
+    """Where the connections of one socket go.
+
+    ``woken`` is to be called by the next connected, and returns how many seconds it had waited.
+    """
 
     socket: str
     child: str | None = None
     open: int = 0
     resting: bool = False
-    woken: Callable[[], None] | None = None
+    woken: Callable[[], float] | None = None
 
 
 class Forwards:
@@ -68,7 +71,7 @@ class Forwards:
             if forward.child == child:
                 self._follow(forward)
 
-    def expect(self, socket: str, woken: Callable[[], None]) -> None:
+    def expect(self, socket: str, woken: Callable[[], float]) -> None:
         """Call ``woken`` when the next connection of this socket has reached its child."""
         forward = self._table.get(socket)
         if forward:
@@ -115,12 +118,18 @@ class Forwards:
                 child = await dial(run.port, run.ended)
                 if child:
                     with child:
-                        if forward.woken:
-                            forward.woken()
-                            forward.woken = None
-                        await relay(visitor, child, run.ended)
+                        await relay(visitor, child, run.ended, _greeting(forward, run))
         finally:
             run.relays -= 1
             forward.open -= 1
             if self._table.get(forward.socket) is forward:
                 self._follow(forward)
+
+
+def _greeting(forward: Forward, run: Run) -> bytes:
+    """Return what the child is to say to the connection that woke it, and to no other."""
+    if forward.woken is None:
+        return b""
+    seconds = forward.woken()
+    forward.woken = None
+    return run.greeting.replace("{ms}", f"{seconds * 1000:.1f}").encode()

@@ -86,6 +86,12 @@ class Listeners:
         self._held[name].socket.listen(backlog)
         return str(self._held[name].path)
 
+    def let_wait(self, name: str, most: int) -> None:
+        """Set how many connections may wait; more are refused. Ignores an unknown socket."""
+        listener = self._held.get(name)
+        if listener:
+            listener.socket.listen(most)
+
     def close(self, name: str) -> None:
         """Close and unlink. Idempotent. Children that inherited the socket keep it."""
         if name in self._held:

@@ -15,6 +15,9 @@ from codestore.keeper.views import ChildView as ChildView
 from codestore.keeper.views import Listing as Listing
 from codestore.keeper.views import SocketView as SocketView
 
+BACKLOG: Final = 4096
+"""Connections that may wait at a socket, unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
@@ -24,11 +27,11 @@ class Listen:
     """
 
     name: str
-    backlog: int = 4096
+    backlog: int = BACKLOG
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        require(1 <= self.backlog <= 65535, f"backlog {self.backlog} is not within 1..65535")
+        _check_backlog(self.backlog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,16 @@ class Signal:
 class Freeze:
     """Freeze a child that nobody is connected to; a connection at ``socket`` thaws it.
 
-    Answers false, and it runs on, when it has a connection or that cannot be known.
+    Answers false, and it runs on, when it has a connection or that cannot be known. While it is
+    frozen, at most ``queue`` connections may wait there.
     """
 
     name: str
     socket: str
+    queue: int = BACKLOG
+
+    def __post_init__(self) -> None:
+        _check_backlog(self.queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +237,10 @@ REQUESTS: Final[Mapping[str, type[Request]]] = {
     kind.__name__.lower(): kind for kind in get_args(Request)
 }
 EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
+
+
+def _check_backlog(backlog: int) -> None:
+    require(1 <= backlog <= 65535, f"backlog {backlog} is not within 1..65535")
 
 
 def _check_grace(grace: float) -> None:

@@ -10,13 +10,19 @@ LAST_BYTES: Final = 5.0
 """Seconds in which a visitor may still be sent what an ended child has left."""
 
 
-async def relay(visitor: socket.socket, child: socket.socket, ended: asyncio.Future[int]) -> None:
+async def relay(
+    visitor: socket.socket,
+    child: socket.socket,
+    ended: asyncio.Future[int],
+    greeting: bytes = b"",
+) -> None:
     """Pass bytes on until both sides have ended, the visitor has gone, or the child's process.
 
-    The sockets stay the caller's to close.
+    ``greeting`` goes behind the first line that the child says. The sockets stay the caller's to
+    close.
     """
     up = asyncio.create_task(_pump(visitor, child))
-    down = asyncio.create_task(_pump(child, visitor))
+    down = asyncio.create_task(_pump(child, visitor, greeting))
     left = {up, down}
     try:
         while left and not ended.done():
@@ -35,7 +41,7 @@ async def relay(visitor: socket.socket, child: socket.socket, ended: asyncio.Fut
         await asyncio.wait([up, down])  # nobody may follow the sockets when they are closed
 
 
-async def _pump(source: socket.socket, sink: socket.socket) -> bool:
+async def _pump(source: socket.socket, sink: socket.socket, greeting: bytes = b"") -> bool:
     """Pass bytes on to the end; tell whether the sink has got them all."""
     loop = asyncio.get_running_loop()
     while True:
@@ -43,6 +49,9 @@ async def _pump(source: socket.socket, sink: socket.socket) -> bool:
             data = await loop.sock_recv(source, _CHUNK)
         except OSError:  # broken off: all that can be passed on is the end
             data = b""
+        if greeting and b"\n" in data:  # a line that comes in two pieces is not worth the trouble
+            line, end, rest = data.partition(b"\n")
+            data, greeting = line + end + greeting + rest, b""
         try:
             if not data:
                 sink.shutdown(socket.SHUT_WR)

@@ -36,7 +36,10 @@ class Run:
     ready: bool = False
     status: str = ""
     relays: int = 0
+    greeting: str = ""
     frozen: bool = False
+    stopping: bool = False
+    """It was asked to end: it may accept nothing more, at its port or anywhere."""
     freezing: bool = False
     """It is stopped, and it is being looked whether it may stay so."""
     thaw: Callable[[], None] = _nothing
@@ -49,7 +52,7 @@ class Run:
     @property
     def serving(self) -> bool:
         """Whether a connection may be forwarded to it (when it is frozen: after a thaw)."""
-        return self.alive and self.ready and self.port > 0
+        return self.alive and self.ready and self.port > 0 and not self.stopping
 
     def outcome(self) -> tuple[int | None, str | None]:
         """Return exit code and signal name: one of them when it is over, neither before."""

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from codestore.keeper import looking
 from codestore.keeper.freezing import Grip
 from codestore.keeper.home import Home
-from codestore.keeper.protocol import Frozen
+from codestore.keeper.protocol import BACKLOG, Frozen
 from codestore.keeper.run import Run
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,11 @@ class Sleep:
         self._thaws = 0
         run.thaw = self.thaw
 
-    async def freeze(self, socket: str) -> bool:
+    async def freeze(self, socket: str, queue: int) -> bool:
         """Freeze it until a connection arrives at ``socket``; tell whether it is frozen.
 
-        A thaw in the meantime wins. Raises ``KeeperError(not-found)`` for the socket, ``OSError``.
+        At most ``queue`` may wait there then. A thaw in the meantime wins. Raises
+        ``KeeperError(not-found)`` for the socket, ``OSError``.
         """
         path = self._home.listeners.path(socket)
         run, thaws = self._run, self._thaws
@@ -55,7 +56,7 @@ class Sleep:
             self._home.listeners.sleep(socket, run.name, self._arrived)
             try:
                 if await self._idle(attempt, path) and not self._busy(socket):
-                    self._fall_asleep()
+                    self._fall_asleep(queue)
             finally:
                 if self._attempt is attempt:
                     self.thaw()
@@ -73,6 +74,8 @@ class Sleep:
         run.frozen = run.freezing = self._gripped = False
         self._attempt = None
         self._home.listeners.wake(self._socket, run.name)
+        if was_frozen:
+            self._home.listeners.let_wait(self._socket, BACKLOG)
         if was_frozen and run.alive:
             self._home.publish(Frozen(run.name, frozen=False))
 
@@ -81,11 +84,12 @@ class Sleep:
         self.thaw()
         self._grip.release()
 
-    def _fall_asleep(self) -> None:
+    def _fall_asleep(self, queue: int) -> None:
         run = self._run
         # Anew: another watch may have been set, or called off, while we looked.
         self._home.listeners.sleep(self._socket, run.name, self._arrived)
         self._home.listeners.sleep_alone(self._socket)
+        self._home.listeners.let_wait(self._socket, queue)
         self._attempt = None
         run.frozen, run.freezing = True, False
         self._grip.settle()
@@ -106,16 +110,20 @@ class Sleep:
 
         Who serves somebody is not stopped at all: hence a first look.
         """
-        if await _elsewhere(looking.is_visited, path) or self._attempt is not attempt:
+        if await self._visited(path) or self._attempt is not attempt:
             return False
         self._gripped = True
         self._grip.freeze()
-        if not await self._stopped(attempt) or await _elsewhere(looking.is_visited, path):
-            return False
-        port = self._run.port
-        if port and await _elsewhere(looking.is_called, port):
+        if not await self._stopped(attempt) or await self._visited(path):
             return False
         return self._attempt is attempt
+
+    async def _visited(self, path: Path) -> bool:
+        """Tell whether anybody is connected to it, or waits for it."""
+        if await _elsewhere(looking.is_visited, path):
+            return True
+        port = self._run.port
+        return port > 0 and await _elsewhere(looking.is_called, port)
 
     async def _stopped(self, attempt: object) -> bool:
         """Wait until it has stopped; false when it does not, or was thawed."""

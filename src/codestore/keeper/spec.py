@@ -52,6 +52,8 @@ class ChildSpec:
     - ``stop_signal``: how it is asked to stop; ``death_signal``: what the kernel sends it when
       the keeper dies.
     - ``label``: opaque; comes back in listings and in exit events.
+    - ``greeting``: of a ``port`` child: goes behind the first line that it says to the connection
+      which woke it, with ``{ms}`` as the milliseconds that this took.
     - ``umask``: file mode bits taken away; ``order``: lower ends earlier at shutdown.
     - ``port``: it gets a free TCP port of 127.0.0.1, and is ready when that accepts connections.
     - ``forks``: it is a fork server; one end of a SOCK_SEQPACKET pair follows its ``sockets``.
@@ -60,7 +62,7 @@ class ChildSpec:
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     cwd: str
     sockets: tuple[tuple[str, str], ...] = ()
     log: str | None = None
@@ -74,6 +76,7 @@ class ChildSpec:
     port: bool = False
     forks: bool = False
     parent: str | None = None
+    greeting: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.name)

@@ -35,7 +35,14 @@ async def start(spec: ChildSpec, home: Home) -> tuple[Run, Launch]:
         launched = launch(spec, home.listeners.descriptors(names), home.notify)
     # In the same turn of the loop: no end may be collected before it is expected.
     ended = home.reaper.expect(launched.pid)
-    run = Run(spec.name, launched.pid, ended, user=spec.user, channel=launched.channel)
+    run = Run(
+        spec.name,
+        launched.pid,
+        ended,
+        user=spec.user,
+        channel=launched.channel,
+        greeting=spec.greeting,
+    )
     run.port = int(spec.env["PORT"]) if spec.port else 0
     run.forked = by_parent
     return run, launched

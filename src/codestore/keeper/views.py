@@ -9,7 +9,8 @@ class ChildView:
     """A child as listed. ``started_at`` is in Unix seconds.
 
     ``code`` or ``signal`` tells how the last run ended, and is null while it runs. ``port`` is 0
-    unless it was given one; ``forked`` says that its parent forked it, instead of an exec.
+    unless it was given one; ``forked`` says that its parent forked it, instead of an exec;
+    ``stopping`` that it was asked to end.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ChildView:
     port: int = 0
     frozen: bool = False
     forked: bool = False
+    stopping: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,24 +29,30 @@ class Waker:
         self._listeners = listeners
         self._forwards = forwards
         self._publish = publish
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     def woke(self, socket: str, run: Run, noticed: float, thawed: bool) -> None:
         """Follow what happens to the connection noticed at ``socket``, for which ``run`` woke."""
 
-        def tell() -> None:
+        def tell() -> float:
             seconds = max(0.0, time.time() - noticed)
             if seconds <= GIVE_UP:
                 self._publish(Woken(socket, run.name, seconds, thawed))
+            return seconds
 
         if run.port:
             self._forwards.expect(socket, tell)
         else:
             task = asyncio.create_task(self._taken(socket, run, tell), name=f"wake {run.name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = socket
+            task.add_done_callback(self._tasks.pop)
 
-    async def _taken(self, socket: str, run: Run, tell: Callable[[], None]) -> None:
+    def call_off(self, socket: str) -> None:
+        """Those who wait at this socket are sent away: nobody takes what was noticed."""
+        for task in [each for each, name in self._tasks.items() if name == socket]:
+            task.cancel()
+
+    async def _taken(self, socket: str, run: Run, tell: Callable[[], float]) -> None:
         began = time.monotonic()
         while run.alive and (passed := time.monotonic() - began) < GIVE_UP:
             if not self._listeners.waiting(socket):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from codestore.domain.deployments import Deployment, Status
 from codestore.domain.environments import POLICIES
+from codestore.domain.instances import View
 from codestore.domain.manifest import Override, RunKind, rest
 from codestore.domain.routing import Endpoint, Route
 from codestore.domain.secret import Secret
@@ -67,6 +68,16 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
         queue=policy.queue,
         queue_timeout=policy.queue_timeout,
     )
+
+
+def awake_at(view: View) -> tuple[Endpoint, ...]:
+    """Return where requests are led: to instances, or where callers can wait for one."""
+    return view.endpoints or ((view.held,) if view.held is not None else ())
+
+
+def asleep_at(view: View) -> tuple[Endpoint, ...]:
+    """Return where callers wait for a deployment that sleeps: it is woken from there."""
+    return (view.held,) if view.held is not None else view.endpoints
 
 
 def _must_migrate(status: Status, seal: Seal) -> bool:

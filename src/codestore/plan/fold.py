@@ -67,7 +67,7 @@ def _learned(
         case Done(step=Stop(ended=str(ending), instance=instance)):
             text = f"{instance} ended: {ending}"
             return _crashed(deployment, now), [(EventKind.INSTANCE_ENDED, text, None)]
-        case Done(step=Refuse(letter)):
+        case Done(step=Refuse(letter)) if deployment.status.standby is not None:
             news: list[News] = [(EventKind.WAKE_FAILED, letter.detail, letter)]
             return mark_wake_failed(deployment, letter, now), news
     return deployment, []

@@ -8,13 +8,13 @@ is observed, so a crash between any two steps needs no memory of its own.
 
 from datetime import datetime, timedelta
 
-from codestore.domain.deployments import Deployment
+from codestore.domain.deployments import Deployment, Live
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState
 from codestore.domain.routing import Endpoint
-from codestore.plan.desired import Wanted, routed
+from codestore.plan.desired import Wanted, awake_at, routed
 from codestore.plan.model import Observed, Plan, Planned, Verdict
-from codestore.plan.standby_steps import Disarm, Thaw
+from codestore.plan.standby_steps import Disarm, Refuse, Thaw
 from codestore.plan.steps import (
     Admit,
     CreateDatabase,
@@ -33,6 +33,8 @@ from codestore.plan.steps import (
 
 DRAIN_GRACE = timedelta(seconds=5)  # after its drain time-out an instance may still say goodbye
 IDLE_POLL = timedelta(milliseconds=200)  # how often a proxy is asked whether an endpoint is idle
+_TAKING = (InstanceState.SERVING, InstanceState.FROZEN)
+_COMING = (InstanceState.STARTING, InstanceState.READY)
 CRASHES_BEFORE_503 = 3  # a first restart is quick enough to let callers wait for it
 
 
@@ -50,12 +52,12 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     if lost is not None:
         return Plan((Planned(lost, "the new version did not come up"),))
     due = _grow(wanted, observed, new, rolling=rolling)
-    due += _disarm(new, observed) + _settle(new, wanted, rolling=rolling)
+    due += _settle(new, wanted, observed, rolling=rolling)
     if not rolling:
         due += _clear(new, wanted, now)
     serving = sum(i.state is InstanceState.SERVING for i in new)
     arrived = serving >= wanted.count
-    handing_over = _hand_over(old) if arrived else []
+    handing_over = leaving(old, status.live) if arrived else []
     routing = [] if handing_over else _route(deployment, wanted, observed, arrived=arrived)
     due += handing_over + routing
     reached = arrived and not handing_over and not routing
@@ -78,6 +80,8 @@ def removal(deployment: Deployment, observed: Observed) -> Plan:
     due: list[Planned] = []
     if observed.route is not None:
         due.append(Planned(Withdraw(deployment.hash), "it is to be removed"))
+    if observed.view.armed is not None:
+        due.append(Planned(Disarm(), "it is to be removed"))
     running = observed.view.instances
     due += [Planned(Stop(i.name), "it is to be removed") for i in running]
     if running:
@@ -111,7 +115,9 @@ def _grow(
     return due
 
 
-def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Planned]:
+def _settle(
+    new: list[Instance], wanted: Wanted, observed: Observed, *, rolling: bool
+) -> list[Planned]:
     """Bring instances that are ready into service.
 
     In a rollout nobody is admitted before all have proved themselves: a bad version never gets
@@ -123,6 +129,8 @@ def _settle(new: list[Instance], wanted: Wanted, *, rolling: bool) -> list[Plann
         return []
     due = [Planned(Thaw(i.name), "it is wanted") for i in new if i.state is InstanceState.FROZEN]
     due += [Planned(Prove(i.name), "it says that it is ready") for i in ready]
+    if observed.view.armed is not None and up:  # no caller is to start another one of its own
+        due.append(Planned(Disarm(), "an instance is there"))
     due += [Planned(Admit(i.name), "it works") for i in ready]
     return due
 
@@ -141,13 +149,6 @@ def _clear(new: list[Instance], wanted: Wanted, now: datetime) -> list[Planned]:
 def _is_late(instance: Instance, wanted: Wanted, now: datetime) -> bool:
     late = now - instance.since >= timedelta(seconds=wanted.start_timeout)
     return instance.state is InstanceState.STARTING and late
-
-
-def _disarm(new: list[Instance], observed: Observed) -> list[Planned]:
-    """Before an instance takes requests, see that no caller can start another one of its own."""
-    up = any(i.state in (InstanceState.READY, InstanceState.SERVING) for i in new)
-    armed = observed.view.armed is not None
-    return [Planned(Disarm(), "an instance is there")] if armed and up else []
 
 
 def _lost(new: list[Instance], wanted: Wanted, now: datetime) -> GiveUp | None:
@@ -174,15 +175,22 @@ def _route(
     if deployment.status.live is None and not arrived:
         return []
     unavailable = None
-    held = observed.view.held
-    endpoints = observed.view.endpoints or ((held,) if held is not None else ())
+    endpoints = awake_at(observed.view)
     if not endpoints:
         unavailable = "No instance of this service is running."
     elif not _accepting(observed) and deployment.status.crashes >= CRASHES_BEFORE_503:
         unavailable = "This service keeps crashing; see its logs."
     live = deployment.status.live
     revision = wanted.revision if arrived or live is None else live.revision
-    return publishing(wanted, observed, endpoints, revision, unavailable)
+    due = publishing(wanted, observed, endpoints, revision, unavailable)
+    if due and unavailable is not None:  # those who came before wait in vain as well
+        due.append(Planned(Refuse(_no_service(unavailable)), "nobody answers them"))
+    return due
+
+
+def _no_service(reason: str) -> Letter:
+    hint = "Try again in a moment; its owner finds the reason in cs logs and cs events."
+    return Letter(FaultKind.UNAVAILABLE, "unavailable", "Service Unavailable", reason, hint)
 
 
 def publishing(
@@ -200,12 +208,14 @@ def publishing(
     return [Planned(Publish(route.endpoints, revision, unavailable), why)]
 
 
-def _hand_over(old: list[Instance]) -> list[Planned]:
-    """The new ones accept: let the old ones finish what they have."""
+def leaving(old: list[Instance], live: Live | None = None) -> list[Planned]:
+    """Let instances of other revisions finish what they have, and what of ``live`` just wakes."""
+    why = "another version is to serve"
     return [
-        Planned(Drain(i.name), "a newer version serves")
+        Planned(Drain(i.name), why)
         for i in old
-        if i.state in (InstanceState.SERVING, InstanceState.FROZEN)
+        if i.state in _TAKING
+        or (live is not None and i.revision == live.revision and i.state in _COMING)
     ]
 
 

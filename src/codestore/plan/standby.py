@@ -13,9 +13,9 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Letter, unavailable
 from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.standby import Depth, Standby
-from codestore.plan.desired import Wanted
+from codestore.plan.desired import Wanted, asleep_at
 from codestore.plan.model import Observed, Plan, Planned, Verdict
-from codestore.plan.rollout import publishing, retiring
+from codestore.plan.rollout import leaving, publishing, retiring
 from codestore.plan.standby_steps import Arm, Disarm, Freeze, Hold, Refuse, StopFrozen, Thaw
 from codestore.plan.steps import Admit, Prepare, Stop
 
@@ -112,7 +112,8 @@ def _frozen(
     """Leave it frozen until it has been idle for long, or memory is short."""
     stop_at = standby.idle_since + timedelta(seconds=wanted.stop)
     if now < stop_at and not observed.view.pressed:
-        return _still((), standby, stop_at)
+        at = asleep_at(observed.view)
+        return _still(publishing(wanted, observed, at, wanted.revision), standby, stop_at)
     why = "memory is short" if now < stop_at else f"no request for {wanted.stop:g} s"
     return _still([Planned(StopFrozen(i.name), why) for i in frozen], standby)
 
@@ -124,7 +125,7 @@ def _stopped(
     since = standby.since if standby.depth is Depth.STOPPED else now
     standby = Standby(Depth.STOPPED, standby.idle_since, since)
     retry_at = deployment.status.retry_at
-    if retry_at is not None and retry_at > now:
+    if deployment.status.crashes and retry_at is not None and retry_at > now:
         due = _without_service("It could not be woken; the next try follows.", wanted, observed)
         if observed.view.armed is not None:
             due.append(Planned(Disarm(), "the last try failed a moment ago"))
@@ -136,9 +137,7 @@ def _stopped(
             due.append(Planned(Prepare(wanted.digest), why))
         due.append(Planned(Arm(wanted.revision), why))
     else:
-        held = observed.view.held
-        at = (held,) if held is not None else observed.view.endpoints
-        due += publishing(wanted, observed, at, wanted.revision)
+        due += publishing(wanted, observed, asleep_at(observed.view), wanted.revision)
     return _still(due, standby)
 
 
@@ -179,8 +178,9 @@ def _failed(
     failed: list[tuple[Instance, str]], standby: Standby, wanted: Wanted, observed: Observed
 ) -> Plan:
     detail = f"The service did not start: {failed[0][1]}."
+    # First they are told: what it takes to end an instance may take longer than they wait.
     due = _turning_away(_letter("wake_failed", detail), wanted, observed)
-    due += [Planned(Stop(i.name, ending), "it did not wake") for i, ending in failed]
+    due = due or [Planned(Stop(i.name, ending), "it did not wake") for i, ending in failed]
     standby = Standby(Depth.STOPPED, standby.idle_since, standby.since)
     return Plan(tuple(due), wanted=wanted.count, standby=standby)
 
@@ -217,7 +217,9 @@ def _awake(wanted: Wanted, observed: Observed, due: list[Planned]) -> Plan:
 def _with_strangers(plan: Plan, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
     """Let what is left of other revisions go, too."""
     others = [i for i in observed.view.instances if i.revision != wanted.revision]
-    due, looks = retiring(others, wanted, observed, now)
+    serving = [i for i in others if i.state is InstanceState.SERVING]
+    due, looks = retiring([i for i in others if i not in serving], wanted, observed, now)
+    due += leaving(serving)
     looks += [plan.next_look] if plan.next_look is not None else []
     return Plan(
         (*plan.due, *due),

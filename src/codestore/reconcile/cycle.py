@@ -35,10 +35,17 @@ async def cycle(id_: str, doors: Doors) -> Turn:
     async with doors.store.begin() as records:
         subject = await read_subject(records, doors.vault, id_)
     if subject is None:
+        await _sweep(id_, doors)
         return Turn()
     plan, wanted = await consider(subject, doors)
     outcomes = await execute(plan.due, subject, wanted, doors)
     return await record(subject, plan, outcomes, doors)
+
+
+async def _sweep(id_: str, doors: Doors) -> None:
+    """A caller may have started an instance of what was being removed: nobody wants it."""
+    if (await doors.driver.observe(id_)).instances:
+        await doors.driver.remove(id_)
 
 
 async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:

@@ -13,7 +13,7 @@ from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key
 from codestore.domain.versions import Version
-from codestore.plan.desired import desired, routed
+from codestore.plan.desired import asleep_at, awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.subject import Subject, key_scope, workload
@@ -66,7 +66,7 @@ async def _arm_sleepers(subjects: list[Subject], doors: Doors) -> None:
         async with turns:
             try:
                 await doors.standby.arm(work, POLICIES[deployment.kind].queue)
-            except Fault as fault:  # its own turn meets it again, and deals with it
+            except (Fault, OSError) as fault:  # its own turn meets it again, and deals with it
                 log.warning("cannot hold its place", deployment=deployment.id, error=str(fault))
 
     await asyncio.gather(*(arm(subject) for subject in subjects))
@@ -78,6 +78,7 @@ async def _route(subject: Subject, doors: Doors) -> Route | None:
         return None
     wanted = desired(subject.deployment, subject.version.seal, subject.keys)
     view = await doors.driver.observe(subject.deployment.id)
-    endpoints = view.endpoints or ((view.held,) if view.held is not None else ())
+    asleep = subject.deployment.status.standby is not None
+    endpoints = asleep_at(view) if asleep and not view.endpoints else awake_at(view)
     unavailable = None if endpoints else "This service is being started."
     return routed(wanted.route, endpoints, live.revision, unavailable)

@@ -16,6 +16,7 @@ import structlog
 
 from codestore.domain.instances import Wake
 from codestore.domain.standby import Depth
+from codestore.drivers.process.launching import FINAL_GRACE
 from codestore.drivers.process.naming import PRELOAD, Label, deployment_of, held_socket
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
@@ -34,6 +35,7 @@ from codestore.keeper.spec import ChildSpec
 log = structlog.get_logger(__name__)
 TRIES = 50  # readings of a list that is never still; the last one counts
 BACKLOG = 4096  # callers that may wait at a socket from which somebody accepts
+GOODBYE = 10.0  # seconds that a command has to end
 NEWS = 2.0  # seconds until the start of a child is told
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
@@ -54,6 +56,7 @@ class Child:
     ending: str | None = None
     port: int = 0
     frozen_at: float = 0.0
+    stopping: bool = False
 
 
 class Children:
@@ -159,6 +162,11 @@ class Children:
         self._learned += 1
         self._children.pop(name, None)
 
+    def drop(self, deployment: str) -> None:
+        """Forget what is remembered of a deployment's wakes."""
+        self._woken.pop(deployment, None)
+        self._fired -= {deployment, held_socket(deployment)}
+
     async def relabel(self, child: Child, label: Label) -> None:
         """Have something else remembered of a child."""
         await self.client.relabel(child.name, label.written())
@@ -189,10 +197,14 @@ class Children:
                 if self._learned == before:
                     break
         self._sockets = {held.name: held.path for held in listing.sockets}
-        self._watches = {held.name: held.label for held in listing.sockets if held.watched}
+        watched = {held.name: held.label for held in listing.sockets if held.watched}
+        gone = self._watches.keys() - watched.keys()
+        self._watches = watched
         self._fired.clear()
         children = [child for child in map(_child, listing.children) if child is not None]
         self._children = {child.name: child for child in children}
+        for socket in gone:  # a caller may have come, and what it started have failed
+            self._changed(deployment_of(socket))
         async with self._bell:
             self._bell.notify_all()
 
@@ -286,7 +298,13 @@ def _child(view: ChildView) -> Child | None:
         ending,
         view.port,
         time.time() if view.frozen else 0.0,
+        view.stopping,
     )
+
+
+def farewell(child: Child) -> float:
+    """Return the seconds that a child has to end well, once it is asked to."""
+    return GOODBYE if child.port else child.label.drain + FINAL_GRACE
 
 
 def _ending(code: int | None, signal: str | None) -> str:

@@ -15,7 +15,7 @@ from codestore.domain.manifest import Health
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import Child, Children
+from codestore.drivers.process.children import Child, Children, farewell
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     Host,
@@ -30,12 +30,12 @@ from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 
 ADMISSION = 10.0  # seconds an instance has to say that it accepts
-GOODBYE = 10.0  # seconds a command has to end once it has no requests left
 _STATES = {
     "ready": InstanceState.READY,
     "accepting": InstanceState.SERVING,
     "draining": InstanceState.DRAINING,
 }
+_AT_PORT = (InstanceState.SERVING, InstanceState.DRAINING)
 _PHASES = {
     Phase.STARTING: InstanceState.READY,
     Phase.SERVING: InstanceState.SERVING,
@@ -72,18 +72,15 @@ class ProcessDriver:
         shared = self.children.socket(deployment)
         endpoints = [Endpoint(f"{probing.UNIX}{shared}")] if shared else []
         endpoints += [
-            Endpoint(_tcp(child), draining=child.label.phase is Phase.DRAINING)
+            Endpoint(_tcp(child), draining=_instance(child).state is InstanceState.DRAINING)
             for child in children
-            if child.ready
-            and child.port
-            and child.ending is None
-            and child.label.phase in (Phase.SERVING, Phase.DRAINING)
+            if child.port and _instance(child).state in _AT_PORT
         ]
         held = self.children.socket(held_socket(deployment))
         return View(
             instances=tuple(_instance(child) for child in children),
             endpoints=tuple(endpoints),
-            held=Endpoint(f"{probing.UNIX}{held}", waits=True) if held else None,
+            held=Endpoint(f"{probing.UNIX}{held}") if held else None,
             armed=self.standby.armed(deployment),
             woke=self.children.woken(deployment),
             pressed=self.children.pressed,
@@ -142,7 +139,7 @@ class ProcessDriver:
         if child.port:
             await ask(self.children.client.thaw(instance))
             return
-        await ask(self.children.client.stop(instance, child.label.drain + FINAL_GRACE))
+        await ask(self.children.client.stop(instance, farewell(child)))
         try:
             await self.children.until(instance, _leaving, ADMISSION)
         except TimeoutError as error:
@@ -154,7 +151,7 @@ class ProcessDriver:
         """End it, wait until it has ended, and forget it with its socket."""
         child = self.children.get(instance)
         if child is not None and child.ending is None:
-            grace = GOODBYE if child.port else FINAL_GRACE
+            grace = farewell(child) if child.port else FINAL_GRACE
             await ask(self.children.client.stop(instance, grace))
             try:
                 await self.children.until(instance, _ended, grace + ADMISSION)
@@ -175,6 +172,7 @@ class ProcessDriver:
             await ask(self.children.close_socket(socket))
         for folder in (self._host.work / deployment, self._host.logs / deployment):
             await asyncio.to_thread(shutil.rmtree, folder, True)
+        self.children.drop(deployment)
 
     async def changes(self) -> AsyncIterator[str]:
         """Yield deployments whose processes changed."""
@@ -184,8 +182,10 @@ class ProcessDriver:
     async def _clear(self, deployment: str) -> None:
         """Delete the code of revisions that nothing runs any more."""
         running = {child.label.revision for child in self.children.of(deployment)}
+        armed = self.standby.armed(deployment)
         if running:  # in standby nothing runs, and the next caller starts what is there
-            await asyncio.to_thread(clear_code, self._host, deployment, running)
+            kept = running if armed is None else running | {armed}
+            await asyncio.to_thread(clear_code, self._host, deployment, kept)
 
     def _require(self, name: str) -> Child:
         child = self.children.get(name)
@@ -225,8 +225,10 @@ def _instance(child: Child) -> Instance:
         state = InstanceState.ENDED
     elif child.frozen_at:
         state = InstanceState.FROZEN
+    elif child.port and not child.ready:
+        state = InstanceState.STARTING
     elif child.port:
-        state = _PHASES[label.phase] if child.ready else InstanceState.STARTING
+        state = InstanceState.DRAINING if child.stopping else _PHASES[label.phase]
     else:
         state = _STATES.get(child.status, InstanceState.STARTING)
     since = child.frozen_at or label.since or child.started_at

@@ -16,6 +16,7 @@ from codestore.keeper.spec import ChildSpec
 
 SERVER = "codestore_sdk.serve"
 PRELOADER = "codestore_sdk.preload"
+WAKE_TIME = "Server-Timing: wake;dur={ms}\r\n"  # the SDK says it itself
 FINAL_GRACE = 2.0  # seconds between "leave now" and being killed
 NEVER = frozenset({EXEC, BAD_REQUEST, TOO_LONG})
 """The keeper's refusals that another try would meet again."""
@@ -33,7 +34,7 @@ class Host:
 def service_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
     """Describe the process of an instance, which proves itself before it is admitted."""
     if on_port(workload):
-        return replace(_spec(host, workload, name, label), port=True)
+        return replace(_spec(host, workload, name, label), port=True, greeting=WAKE_TIME)
     spec = _spec(host, workload, name, label)
     imports = imports_file(host, workload.deployment, workload.revision)
     env = {**spec.env, "CODESTORE_IMPORTS": str(imports)}

@@ -23,6 +23,7 @@ from codestore.keeper.errors import KeeperError
 
 KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
 MOST = 16  # parents at a time; the one that was needed longest ago makes room
+UNFIT = "exit code 3"  # of a parent whose libraries start threads or connect
 log = structlog.get_logger(__name__)
 
 
@@ -33,6 +34,7 @@ class Parents:
         self._children = children
         self._host = host
         self._needed: dict[str, float] = {}
+        self._unfit: set[str] = set()
 
     def needed(self, workload: Workload) -> str | None:
         """Return the parent that an instance is forked from if there is one by then.
@@ -55,7 +57,10 @@ class Parents:
         """
         name = self.needed(workload)
         imports = imports_file(self._host, workload.deployment, workload.revision)
-        if name is None or self._children.get(name) is not None or not imports.exists():
+        if name is None or name in self._unfit or not imports.is_file():
+            return
+        await self._bury()
+        if self._children.get(name) is not None or name in self._unfit:
             return
         try:
             await self._children.spawn(preload_spec(self._host, workload, name))
@@ -65,6 +70,7 @@ class Parents:
 
     async def collect(self, kept: float = KEPT, most: int = MOST) -> None:
         """End the parents that nobody needed for ``kept`` seconds, and those beyond ``most``."""
+        await self._bury()
         now = time.monotonic()
         running = {held.name for held in self._children.preloads() if held.ending is None}
         for name in running:
@@ -73,6 +79,15 @@ class Parents:
         for place, name in enumerate(by_need):
             if place >= most or now - self._needed[name] >= kept:
                 await self._end(name)
+
+    async def _bury(self) -> None:
+        """Forget those that have ended; remember of those that cannot be forked that it is so."""
+        for held in self._children.preloads():
+            if held.ending is not None:
+                if held.ending == UNFIT:
+                    self._unfit.add(held.name)
+                with contextlib.suppress(KeeperError):
+                    await self._children.forget(held.name)
 
     async def _end(self, name: str) -> None:
         self._needed.pop(name, None)

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import itertools
 
 import psutil
+import structlog
 
 from codestore.domain.faults import Letter, unavailable
 from codestore.domain.instances import Workload
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import Child, Children
+from codestore.drivers.process.children import NEWS, Child, Children, farewell
 from codestore.drivers.process.launching import (
-    FINAL_GRACE,
     Host,
     on_port,
     provide_code,
@@ -27,6 +28,7 @@ from codestore.drivers.process.preloading import Parents
 from codestore.drivers.process.refusing import answer_503
 from codestore.keeper.errors import AWAKE, KeeperError
 
+log = structlog.get_logger(__name__)
 REVISION = "revision"  # in the label of a watch: what the next caller starts
 FAREWELLS = 1.5  # seconds in which the proxy closes its connections to a port that nobody uses
 BETWEEN = 0.1  # seconds between two tries to freeze
@@ -56,15 +58,14 @@ class ProcessStandby:
         if child is None or child.ending is not None:
             return True  # there is nobody to be frozen
         socket = held_socket(deployment) if child.port else deployment
-        await ask(self._children.listen(socket, queue))
         loop = asyncio.get_running_loop()
         until = loop.time() + (FAREWELLS if child.port else 0.0)
         try:
-            while not await self._children.client.freeze(instance, socket):
+            while not await self._children.client.freeze(instance, socket, queue):
                 if loop.time() >= until:
                     return False
                 await asyncio.sleep(BETWEEN)
-            await self._children.until(instance, _frozen_or_gone, LEAVING)
+            await self._children.until(instance, _frozen_or_gone, NEWS)
         except TimeoutError:
             return True  # thawed again before it was told here
         except KeeperError as error:
@@ -78,16 +79,21 @@ class ProcessStandby:
 
     async def stop_frozen(self, workload: Workload, instance: str) -> None:
         """End it if it is frozen still, and forget it with its socket; make a parent before."""
-        await self.parents.provide(workload)
+        child = self._children.get(instance)
+        if child is None:
+            return
+        if not self._children.pressed:  # what is stopped to gain memory shall not cost some
+            await self.parents.provide(workload)
+        grace = farewell(child)
         try:
-            await self._children.client.stop(instance, FINAL_GRACE, frozen=True)
+            await self._children.client.stop(instance, grace, frozen=True)
         except KeeperError as error:
             if error.code == AWAKE:
                 return
             if error.code not in ("not-found", "not-running"):
                 raise refused(error) from error
         try:
-            await self._children.until(instance, _ended, FINAL_GRACE + LEAVING)
+            await self._children.until(instance, _ended, grace + LEAVING)
         except TimeoutError as error:
             detail = f"{instance} is still there."
             raise unavailable("not_stopped", "It does not stop", detail) from error
@@ -137,16 +143,17 @@ class ProcessStandby:
 
     async def look_after(self) -> None:
         """Watch the host's memory and collect parents, until cancelled."""
-        looks = 0
-        while True:
+        for look in itertools.count(1):
             await asyncio.sleep(ONE_LOOK)
-            memory = psutil.virtual_memory()
-            self._children.press(memory.available < memory.total * SHORT)
-            looks += 1
-            if self._children.pressed:
-                await self.parents.collect(most=0)
-            elif looks % TIDYING == 0:
-                await self.parents.collect()
+            try:
+                memory = psutil.virtual_memory()
+                self._children.press(memory.available < memory.total * SHORT)
+                if self._children.pressed:
+                    await self.parents.collect(most=0)
+                elif look % TIDYING == 0:
+                    await self.parents.collect()
+            except Exception:
+                log.exception("could not look after the host")
 
 
 def _ended(child: Child | None) -> bool:
