@@ -32,6 +32,7 @@ check: install
 bench: install
 	@$(BIN)/python -m bench.life
 	@$(BIN)/python -m bench.throughput
+	@$(BIN)/python -m bench.wake
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist

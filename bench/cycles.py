@@ -40,7 +40,7 @@ from bench.sleepers import News, Strangers, memory, quantile, small
 from codestore.cli.client import path
 from tests.support.platform import KEY, Platform
 
-CYCLES, MINUTES, SERVICES = 5000, 20.0, 12
+CYCLES, MINUTES, SERVICES = 5000, 20.0, 16
 EARLY, LATE = 0.9, 1.6  # idle times between an answer and the next request
 BURST, BURSTS = 20, 0.02  # callers at once, and in which share of the rounds
 FRESH, POSTS, LARGE = 0.5, 0.5, 0.02  # shares of the requests
@@ -85,7 +85,7 @@ class Caller:
     def __init__(self, target: Target, tally: Tally, seed: int) -> None:
         self._target = target
         self._tally = tally
-        self._dice = random.Random(seed)  # noqa: S311 - no secret
+        self._dice = random.Random(seed)
         self._kept: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         parts = urlsplit(target.place["url"])
         self._host, self._port, self._path = parts.hostname, parts.port, parts.path
@@ -221,12 +221,13 @@ async def press(
     asked: argparse.Namespace,
     tally: Tally,
 ) -> int:
-    """Call until there were enough cycles, or the time is over; return how many kills there were."""
+    """Call until there were enough cycles, or the time is over; return the number of kills."""
     over, kills = asyncio.Event(), 0
     callers = [Caller(target, tally, asked.seed + n) for n, target in enumerate(targets)]
     began = time.monotonic()
     until, kill_at = began + asked.minutes * 60, began + (asked.restarts or float("inf"))
     told_at, before = began + 10, news.woken
+    keeper = platform.status()["processes"]["keeper"]
     async with asyncio.TaskGroup() as group:
         for caller in callers:
             group.create_task(caller.run(over))
@@ -236,8 +237,8 @@ async def press(
             if now >= told_at:
                 cycles = news.woken - before
                 said = f"{now - began:.0f} s: {tally.requests} requests, {cycles} cycles"
-                failed = len(tally.failures)
-                print(f"{said} ({cycles / (now - began):.1f}/s), {failed} failed", flush=True)
+                said += f" ({cycles / (now - began):.1f}/s), {len(tally.failures)} failed"
+                print(f"{said}; keeper: {memory(keeper)[1] / 1024:.1f} MiB", flush=True)
                 told_at = now + 30
             if now >= kill_at:
                 with contextlib.suppress(Exception):

@@ -272,7 +272,7 @@ class Strangers:
         return (self._now() - self._before) / (time.monotonic() - self._began)
 
     def _now(self) -> float:
-        """All processor time of the machine but the platform's and ours, ended children included."""
+        """Return the machine's processor time but the platform's, with ended children, and ours."""
         times = psutil.cpu_times()
         all_ = times.user + times.system + times.nice + times.irq + times.softirq + times.steal
         ours = 0.0

@@ -8,11 +8,13 @@ each is one deployment of a private environment with a key, asleep, with no proc
 platform is restarted, and measured when it has come to rest.
 
 Memory is the proportional share (PSS) of each process of what is not mapped from files: those are
-shared with every other platform on the machine. Its slope is taken from 100 deployments on. The start is ``cs up --detach`` against that of the smallest
-count; the sockets' part of it is from the first to the last socket made in the folder of sockets.
-A new route is a whole ``POST /api/services``: from the beginning of its step ``route`` to the first
-200 through the port, asked every millisecond. A wake is that of a real, small service (Python, with
-a parent that has its libraries loaded) from stopped.
+shared with every other platform on the machine. Its slope is taken from 100 deployments on. The
+start is ``cs up --detach`` against that of the smallest count; the sockets' part of it is from the
+first to the last one made in their folder, by the time each was made.
+
+A new route is part of a whole ``POST /api/services``: from the beginning of its step ``publish`` to
+the first 200 through the port, asked every millisecond. A wake is that of a real, small service
+(Python, with a parent that has its libraries loaded) from stopped.
 """
 
 import argparse
@@ -40,7 +42,6 @@ from bench.sleepers import (
     Visitor,
     memory,
     processes_below,
-    resting,
     small,
     spent,
 )
@@ -56,9 +57,10 @@ from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
 from codestore.wiring.preparing import embedded_server
 from codestore.wiring.servers import STATE_DATABASE
-from tests.support.platform import KEY, Platform
+from tests.support.platform import Platform
 
 COUNTS, SILENCE, ROUNDS = (10, 100, 1000, 2000), 60.0, 5
+RESTARTED = 1000  # deployments at which the sockets must be back within a second
 PER_TRANSACTION = 50  # deployments
 GLANCE = 0.001  # seconds between two looks whether a URL answers
 REST, RESTS = 1.0, 3  # the platform rests when so many looks of so many seconds in a row say so
@@ -209,7 +211,7 @@ def sockets(platform: Platform) -> list[Any]:
 
 
 def routed(platform: Platform) -> tuple[int, int]:
-    """Return for how many private deployments the gateway asks for a key, and how many there are."""
+    """Return how many private deployments the gateway asks a key for, and how many there are."""
     deployments = places(platform)
     client = client_of(platform)
     with closing(Line(client.url)) as line:
@@ -341,8 +343,11 @@ def tell_all(found: list[Taken]) -> None:
     rows.append(("  sockets held when it was up", *(f"{x.held}" for x in found)))
     rows.append(("  routes known then", *(f"{x.routed} of {x.places}" for x in found)))
     rows.append(("  then busy for", *(f"{x.rest:.0f}" for x in found)))
-    rows.append(("  other processes", *(f"{len(x.others)}" for x in found)))
+    rows.append(("  processes of deployments", *(f"{len(x.others)}" for x in found)))
     table(rows)
+    for each in found:
+        if each.count == RESTARTED:
+            print(f"sockets at {each.count}: {verdict(each.sockets, 1, 's')}")
     rows = [(f"\nprocessor in {last.silence:g} s of silence, %", *names)]
     for name in PROCESSES:
         rows.append((f"  {name}", *(f"{x.busy[name] / x.silence * 100:.2f}" for x in found)))

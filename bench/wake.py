@@ -11,8 +11,8 @@ From stopped: the answer with a query of the database, against a bare cold start
 environment's own command in the same folder with the same variables, started by hand, until it has
 answered the same query at its own socket (a command: at its port, looked at every millisecond). Who
 goes first alternates: all are started by hand and then all are woken, or the other way round.
-Examples: blog and orders (Python, with a parent that has its libraries loaded), inbox (Node, when
-``node`` is on the path).
+Before each wake the platform has nothing to do. Examples: blog and orders (Python, with a parent
+that has its libraries loaded), inbox (Node, when ``node`` is on the path).
 """
 
 import argparse
@@ -136,7 +136,8 @@ class Sleeper:
 
 def stopped(platform: Platform, rounds: int) -> tuple[list[Sleeper], float]:
     """Wake stopped services and start them by hand, by turns."""
-    rests = {"private": ("1s", "1s"), "demo": ("1h", "1h")}
+    # Long enough for all of them to be woken, each in peace, before the first falls asleep again.
+    rests = {"private": ("2s", "2s"), "demo": ("1h", "1h")}
     sleepers = [
         sleeper(platform, "blog", rests, "/graphql", POSTS),
         sleeper(platform, "orders", rests, "/orders"),
@@ -159,9 +160,9 @@ def stopped(platform: Platform, rounds: int) -> tuple[list[Sleeper], float]:
             require_parents(platform, 2)
         if number % 2:
             start_all(sleepers)
-            wake_all(sleepers, news)
+            wake_all(sleepers, news, hush)
         else:
-            wake_all(sleepers, news)
+            wake_all(sleepers, news, hush)
             news.asleep(ids, "stopped")
             hush.wait()
             start_all(sleepers)
@@ -197,8 +198,9 @@ def start_all(sleepers: Sequence[Sleeper]) -> None:
         each.bare.append(each.cold())
 
 
-def wake_all(sleepers: Sequence[Sleeper], news: News) -> None:
+def wake_all(sleepers: Sequence[Sleeper], news: News, hush: Hush) -> None:
     for each in sleepers:
+        hush.wait()
         with closing(Visitor(each.request)) as visitor:
             answer = visitor.ask(each.request)
             assert answer.wake is not None, "it was awake"
