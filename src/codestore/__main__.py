@@ -71,6 +71,7 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     environment = inherited_environment()
     # Children of the control process are programs of their own: nothing of gRPC goes on in them.
     environment["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+    environment.setdefault("MALLOC_ARENA_MAX", "1")  # few threads, for years: better not scattered
     if not (data / "postgres").exists() and not read_settings(data).database_url:
         prepare = [sys.executable, "-m", "codestore.wiring.preparing", "--data", str(data)]
         silence = subprocess.DEVNULL

@@ -325,7 +325,7 @@ def test_a_wake_that_fails_tells_everybody_why_and_can_be_mended(platform: Platf
     assert "what it needs is not there" in logs and "The service did not start" in logs
     sleeper.marker.unlink()
     until(lambda: sleeper.call().status_code == 200)  # its back-off is over
-    assert sleeper.info()["state"] == "ready"
+    until(lambda: sleeper.info()["state"] == "ready")
 
 
 def test_a_service_that_always_crashes_is_not_started_over_and_over(platform: Platform) -> None:
@@ -397,7 +397,7 @@ def test_it_wakes_while_the_control_process_is_held_up(own: Platform) -> None:
     finally:
         os.kill(control, signal.SIGCONT)
     sleeper.happened("woken")
-    assert sleeper.info()["state"] == "ready"
+    until(lambda: sleeper.info()["state"] == "ready")
 
 
 def test_a_restart_wakes_nobody(own: Platform) -> None:

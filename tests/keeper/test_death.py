@@ -67,9 +67,9 @@ async def test_strangers_in_the_journal_are_left_alone(empty_house: House) -> No
         await client.spawn(child("a"))
         await empty_house.kill()
         journal = empty_house.run / "children.json"
-        sessions = json.loads(journal.read_text())
-        sessions["sessions"][str(stranger.pid)] = 1  # the pid of somebody who started long ago
-        journal.write_text(json.dumps(sessions))
+        boot, *_ = written = journal.read_text().splitlines(keepends=True)
+        # The pid of somebody who started long ago.
+        journal.write_text("".join([*written, _line({"pid": stranger.pid, "start": 1})]))
         await empty_house.start()
         assert alive(stranger.pid)
 
@@ -77,13 +77,13 @@ async def test_strangers_in_the_journal_are_left_alone(empty_house: House) -> No
         seen = processes.stat(stranger.pid)
         assert seen
         start = seen.start
-        journal.write_text(json.dumps({"boot": "another", "sessions": {stranger.pid: start}}))
+        session = _line({"pid": stranger.pid, "start": start})
+        journal.write_text(_line({"boot": "another"}) + session)
         await empty_house.start()
         assert alive(stranger.pid)
 
         await empty_house.kill()
-        sessions["sessions"] = {stranger.pid: start}
-        journal.write_text(json.dumps(sessions))
+        journal.write_text(boot + session + '{"gone": 1')  # the last line was cut short
         await empty_house.start()
         assert not alive(stranger.pid)
     finally:
@@ -93,7 +93,8 @@ async def test_strangers_in_the_journal_are_left_alone(empty_house: House) -> No
 
 async def test_a_torn_journal_does_not_stop_the_keeper(empty_house: House) -> None:
     empty_house.run.mkdir()
-    for text in ("", "{", "[]", '{"boot": 1}', '{"boot": 1, "sessions": {"x": "y"}}'):
+    boot = _line({"boot": processes.boot_id()})
+    for text in ("", "{", "[]\n", '{"boot": 1}', f'{boot}{{"pid": "x"}}\n', f"{boot}[]\n"):
         (empty_house.run / "children.json").write_text(text)
         client = await empty_house.start()
         assert (await listed(client, "control")).running
@@ -105,11 +106,11 @@ async def test_ended_children_leave_the_journal(own_house: House) -> None:
     journal = own_house.run / "children.json"
     control = (await listed(client, "control")).pid
     pid = await client.spawn(child("a"))
-    assert set(json.loads(journal.read_text())["sessions"]) == {str(control), str(pid)}
+    assert _sessions(journal.read_text()) == {control, pid}
     async with client.events() as events:
         await client.stop("a", 0)
         await event(events, Exited, "a")
-    assert set(json.loads(journal.read_text())["sessions"]) == {str(control)}
+    assert _sessions(journal.read_text()) == {control}
 
 
 async def test_a_second_keeper_is_refused(own_house: House) -> None:
@@ -147,3 +148,14 @@ async def test_a_control_process_that_gives_up_ends_everything(empty_house: Hous
     )
     output, _ = await asyncio.wait_for(ended.communicate(), 20)
     assert (output.decode(), ended.returncode) == ("codestore: cannot start: no disk\n", 1)
+
+
+def _line(entry: dict[str, object]) -> str:
+    return json.dumps(entry) + "\n"
+
+
+def _sessions(journal: str) -> set[int]:
+    found = set[int]()
+    for entry in map(json.loads, journal.splitlines()[1:]):
+        found = found - {entry["gone"]} if "gone" in entry else found | {entry["pid"]}
+    return found

@@ -9,8 +9,10 @@ import pytest
 
 from codestore.keeper import looking
 from codestore.keeper.cgroups import CgroupGrip, own_group
-from tests.keeper.house import House, child, gone, listed, run
+from codestore.keeper.protocol import Notify
+from tests.keeper.house import House, child, event, gone, listed, run, script
 from tests.keeper.test_sockets import knock
+from tests.keeper.visits import ECHO, asleep
 
 
 async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
@@ -21,9 +23,15 @@ async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
     assert own and empty_house.keeper
     folder = own / f"codestore-{empty_house.keeper.pid}"
     control = (await listed(client, "control")).pid
-    assert (folder / str(control) / "cgroup.procs").read_text().split() == [str(control)]
+    await client.listen("blog")
+    async with client.events() as events:
+        pid = await client.spawn(script("echo", ECHO, sockets=(("http", "blog"),)))
+        await event(events, Notify, "echo")
+    assert not [each for each in folder.iterdir() if each.is_dir()]
+    await asleep(client, "echo", "blog")  # from its first freeze on
+    assert (folder / str(pid) / "cgroup.procs").read_text().split() == [str(pid)]
     await run(client, child("a", "true"))
-    assert [each.name for each in folder.iterdir() if each.is_dir()] == [str(control)]
+    assert [each.name for each in folder.iterdir() if each.is_dir()] == [str(pid)]
     await empty_house.kill()
     await gone(control)
     assert folder.exists()
@@ -34,9 +42,10 @@ async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
     assert not folder.exists()
 
 
-def test_memory_is_reclaimed_until_the_thaw(tmp_path: Path) -> None:
+async def test_memory_is_reclaimed_until_the_thaw(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "memory.reclaim")
     grip = CgroupGrip(2**30, tmp_path, set())
+    await grip.prepare()
     grip.settle()
     (reclaiming,) = (each for each in threading.enumerate() if each.name == "reclaim")
     with (tmp_path / "memory.reclaim").open() as asked:

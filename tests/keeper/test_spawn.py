@@ -136,9 +136,9 @@ async def test_what_cannot_be_executed_is_an_error_with_its_reason(
         assert isinstance(await anext(events), Started)  # and nothing was told of the failure
 
 
-async def test_a_socket_that_is_not_held_cannot_be_handed_over(client: KeeperClient) -> None:
-    with pytest.raises(KeeperError, match="not-found"):
-        await client.spawn(child("a", sockets=(("http", "nobody"),)))
+async def test_a_socket_that_is_not_held_is_from_then_on(client: KeeperClient) -> None:
+    await client.spawn(child("a", sockets=(("http", "fresh"),)))
+    assert "fresh" in [each.name for each in (await client.list()).sockets]
 
 
 async def test_a_listing_tells_everything(client: KeeperClient) -> None:

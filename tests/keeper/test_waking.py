@@ -47,10 +47,7 @@ async def test_only_the_first_run_was_woken(client: KeeperClient) -> None:
 async def test_who_cannot_be_started_is_told_and_nothing_falls(client: KeeperClient) -> None:
     path = await client.listen("blog")
     async with client.events() as events:
-        for spec in (
-            child("x", "/no/such/program", label={"k": "v"}),
-            child("x", sockets=(("http", "nowhere"),), label={"k": "v"}),
-        ):
+        for spec in (child("x", "/no/such/program", label={"k": "v"}),):
             await client.watch("blog", spec)
             with knock(path):
                 ended = await event(events, Exited, "x")

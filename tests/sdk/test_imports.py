@@ -41,15 +41,34 @@ def test_an_instance_lists_the_libraries_it_has_loaded(house: House, tmp_path: P
     ]
 
 
-def test_a_list_that_is_there_is_left_alone(house: House, plain: Path, tmp_path: Path) -> None:
+def test_a_list_that_is_as_long_is_left_alone(house: House, plain: Path, tmp_path: Path) -> None:
     place = tmp_path / "imports"
-    place.write_text("[]")
-    instance = house.ready(plain, *SERVE, CODESTORE_IMPORTS=str(place))
+    for before, after in ((long := json.dumps(["os"] * 5000), long), ("[]", None), ("{", None)):
+        place.write_text(before)
+        instance = house.ready(plain, *SERVE, CODESTORE_IMPORTS=str(place))
+        with client(instance.private) as private:
+            assert private.get("/").status_code == 200
+        instance.drain()
+        assert instance.left() == 0
+        assert (place.read_text() == after) is (after is not None)
+
+
+def test_what_the_first_requests_load_is_listed_when_the_instance_leaves(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "late.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    import colorsys\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b''})\n"
+    )
+    place = tmp_path / "imports"
+    instance = house.ready(tmp_path, "asgi", "late:app", CODESTORE_IMPORTS=str(place))
     with client(instance.private) as private:
         assert private.get("/").status_code == 200
     instance.drain()
     assert instance.left() == 0
-    assert place.read_text() == "[]"
+    assert "colorsys" in json.loads(place.read_text())
 
 
 def test_a_list_that_cannot_be_written_is_no_error(house: House, plain: Path) -> None:

@@ -25,7 +25,27 @@ LONGEST = 1024 * 1024  # bytes of a list
 def write_aside(path: str, folder: str) -> None:
     """Write the list in a thread of its own: a slow disk must keep no request waiting."""
     if path:
-        threading.Thread(target=_write, args=(Path(path), folder), daemon=True).start()
+        threading.Thread(target=write, args=(path, folder), daemon=True).start()
+
+
+def write(path: str, folder: str) -> None:
+    """Write the list unless one is there that is as long; its reader sees all of it or none.
+
+    What is loaded only when the first requests come is known when an instance leaves. Never
+    raises: without a list, or with a short one, the next start is only slower.
+    """
+    if not path:
+        return
+    fresh = Path(f"{path}.{os.getpid()}")
+    with contextlib.suppress(OSError, StartError):
+        names = list(_foreign(folder))
+        if Path(path).exists() and len(read_imports(Path(path))) >= len(names):
+            return
+        try:
+            fresh.write_text(json.dumps(names))
+            fresh.rename(path)
+        finally:
+            fresh.unlink(missing_ok=True)
 
 
 def read_imports(path: Path) -> list[str]:
@@ -72,19 +92,6 @@ def hidden_by(folder: str) -> str | None:
 
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
-
-
-def _write(path: Path, folder: str) -> None:
-    """Write the list unless it is there; whoever reads it sees all of it or none."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        if path.exists():
-            return
-        try:
-            fresh.write_text(json.dumps(list(_foreign(folder))))
-            fresh.rename(path)
-        finally:
-            fresh.unlink(missing_ok=True)
 
 
 def _foreign(folder: str) -> Iterator[str]:

@@ -53,12 +53,14 @@ class Life:
         sockets: Listeners,
         notifier: Notifier,
         told_ready: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
     ) -> None:
-        """`told_ready` is called once, right after READY was sent."""
+        """`told_ready` is called once, right after READY was sent, `leaving` after the drain."""
         self._engine = engine
         self._sockets = sockets
         self._notifier = notifier
         self._told_ready = told_ready
+        self._leaving = leaving
         self._wish = Phase.READY
         self._wished = asyncio.Event()
         self._servers: dict[socket.socket, asyncio.AbstractServer] = {}
@@ -80,6 +82,7 @@ class Life:
             await self._serve()
         await self._drain(drain)
         _leave_anyway()
+        self._leaving()
         await self._engine.stop()
 
     def _ask(self, number: int) -> None:

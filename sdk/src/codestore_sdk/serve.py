@@ -23,7 +23,7 @@ from typing import Any
 
 from codestore_sdk.engine import Engine
 from codestore_sdk.errors import StartError
-from codestore_sdk.imports import write_aside
+from codestore_sdk.imports import write, write_aside
 from codestore_sdk.life import Life
 from codestore_sdk.loading import load_asgi
 from codestore_sdk.notify import Notifier
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str]) -> int:
         if by_hand:
             host, port = sockets.private.getsockname()
             print(f"serving on http://{host}:{port}", file=sys.stderr)
-        written = partial(write_aside, imports, folder)
+        ready, leaving = (partial(each, imports, folder) for each in (write_aside, write))
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(Life(engine, sockets, notifier, written).run(drain, early))
+            runner.run(Life(engine, sockets, notifier, ready, leaving).run(drain, early))
     except StartError as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)

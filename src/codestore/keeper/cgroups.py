@@ -15,30 +15,53 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from codestore.keeper import processes
 from codestore.keeper.freezing import Freezer, Grip, SignalFreezer, SignalGrip
 from codestore.keeper.rundir import RunDir
 
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "codestore-"
+_ROUNDS: Final = 20  # in each, somebody could fork once more
 _RECLAIM: Final = str(16 * 1024 * 1024)  # bytes at a time, so that a thaw need not wait for more
 
 
 class CgroupGrip:
-    """One child in a folder of its own."""
+    """One child, in a folder of its own from its first freeze on.
+
+    Not from its start: the kernel may take ten milliseconds for the move, and somebody may wait.
+    """
 
     def __init__(self, pid: int, folder: Path, left: set[Path]) -> None:
         self._pid = pid
         self._folder = folder
         self._left = left
+        self._entered = False
+        self._signals: SignalGrip | None = None
         self._thawed = threading.Event()
+
+    async def prepare(self) -> None:
+        """Move it and its session into the folder; where that is refused, signals will do."""
+        if self._entered or self._signals:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, _enter, self._folder, self._pid)
+            self._entered = True
+        except OSError as failure:
+            _log.warning("process %d is frozen by signals: %s", self._pid, failure)
+            self._signals = SignalGrip(self._pid)
 
     def freeze(self) -> None:
         """Begin to freeze it. Raises ``OSError``."""
-        (self._folder / "cgroup.freeze").write_text("1")
+        if self._signals:
+            self._signals.freeze()
+        else:
+            (self._folder / "cgroup.freeze").write_text("1")
 
     def frozen(self) -> bool:
         """Tell whether none of it runs any more."""
+        if self._signals:
+            return self._signals.frozen()
         try:
             return "frozen 1" in (self._folder / "cgroup.events").read_text()
         except OSError:
@@ -60,16 +83,18 @@ class CgroupGrip:
         self._thawed.set()
         with contextlib.suppress(OSError):
             os.killpg(self._pid, signal.SIGCONT)
-        with contextlib.suppress(OSError):
-            (self._folder / "cgroup.freeze").write_text("0")
+        if self._entered:
+            with contextlib.suppress(OSError):
+                (self._folder / "cgroup.freeze").write_text("0")
 
     def release(self) -> None:
         """Remove the folder; while one of its processes still ends, that has to wait."""
         self._thawed.set()
-        with contextlib.suppress(OSError):  # who has left its session could be in it, frozen
-            (self._folder / "cgroup.freeze").write_text("0")
-        self._left.add(self._folder)
-        _remove_each(self._left)
+        if self._entered or self._signals:
+            with contextlib.suppress(OSError):  # who has left its session could be in it, frozen
+                (self._folder / "cgroup.freeze").write_text("0")
+            self._left.add(self._folder)
+            _remove_each(self._left)
 
 
 class CgroupFreezer:
@@ -81,18 +106,10 @@ class CgroupFreezer:
         self._root = root
         self._left: set[Path] = set()
 
-    async def hold(self, pid: int) -> Grip:
-        """Put a child into a folder, by a thread: the kernel may take some milliseconds."""
-        folder = self._root / str(pid)
+    def hold(self, pid: int) -> Grip:
+        """Take hold of a child."""
         _remove_each(self._left)
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, _enter, folder, pid)
-        except OSError as failure:
-            _log.warning("process %d is frozen by signals: %s", pid, failure)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-            return SignalGrip(pid)
-        return CgroupGrip(pid, folder, self._left)
+        return CgroupGrip(pid, self._root / str(pid), self._left)
 
     def close(self) -> None:
         """Remove the folders; every child has ended."""
@@ -142,8 +159,19 @@ def _unescaped(text: str) -> str:
 
 
 def _enter(folder: Path, pid: int) -> None:
-    folder.mkdir()
-    (folder / "cgroup.procs").write_text(str(pid))
+    """Move a process and the rest of its session. Whoever one of them forks later is in already."""
+    folder.mkdir(exist_ok=True)
+    group = folder / "cgroup.procs"
+    group.write_text(str(pid))
+    for _ in range(_ROUNDS):
+        inside = set(group.read_text().split())
+        session = [each for each in processes.everyone() if processes.session_of(each) == pid]
+        outside = [each for each in session if str(each) not in inside]
+        if not outside:
+            return
+        for each in outside:
+            with contextlib.suppress(ProcessLookupError):
+                group.write_text(str(each))
 
 
 def _clear(own: Path) -> None:

@@ -187,7 +187,7 @@ class Child:
     async def _let_go(self, run: Run, launched: Launch) -> None:
         """Let it run its program, and tell everybody. Raises ``KeeperError(exec)``."""
         home = self._home
-        self._sleep = Sleep(run, await home.freezer.hold(run.pid), home)
+        self._sleep = Sleep(run, home.freezer.hold(run.pid), home)
         await launched.release()
         home.runs[run.name] = run
         view = self.view()

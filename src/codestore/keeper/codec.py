@@ -6,7 +6,7 @@ typed field is refused with its path (``spec.env.PATH``), never guessed at.
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -81,8 +81,8 @@ def _shallow(record: Request | Event) -> Message:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+    if is_dataclass(value) and not isinstance(value, type):  # what is inside is asked for in turn
+        return {each.name: getattr(value, each.name) for each in fields(value)}
     raise TypeError(f"{value!r} cannot cross the socket")
 
 

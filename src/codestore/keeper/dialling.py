@@ -11,7 +11,7 @@ from codestore.keeper.errors import SYSTEM, KeeperError
 HOST: Final = "127.0.0.1"
 _FIRST, _COUNT = 20_000, 12_000  # below those that the kernel gives to outgoing connections
 _CLOSELY: Final = 2.0  # seconds of the first, short steps
-_SHORT: Final = 0.002
+_SHORT: Final = 0.001
 _LONG: Final = 0.025
 _ATTEMPT: Final = 1.0  # seconds for one; a full queue swallows the first packet
 

@@ -17,6 +17,9 @@ _AT_REST: Final = frozenset(b"TZX")  # stopped, or ended
 class Grip(Protocol):
     """One child, as something to be frozen. Only used while its pid is certainly its own."""
 
+    async def prepare(self) -> None:
+        """Do what takes its time before the first freeze. Never raises."""
+
     def freeze(self) -> None:
         """Begin to freeze it. Raises ``OSError``."""
 
@@ -40,7 +43,7 @@ class Freezer(Protocol):
     def name(self) -> str:
         """``cgroup`` or ``signal``."""
 
-    async def hold(self, pid: int) -> Grip:
+    def hold(self, pid: int) -> Grip:
         """Take hold of a child that waits at the gate. Never raises."""
 
     def close(self) -> None:
@@ -53,6 +56,9 @@ class SignalGrip:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._group: set[int] | None = None
+
+    async def prepare(self) -> None:
+        """Nothing."""
 
     def freeze(self) -> None:
         """Begin to freeze it. Raises ``OSError``."""
@@ -88,7 +94,7 @@ class SignalFreezer:
 
     name = "signal"
 
-    async def hold(self, pid: int) -> Grip:
+    def hold(self, pid: int) -> Grip:
         """Take hold of a child."""
         return SignalGrip(pid)
 

@@ -34,6 +34,7 @@ GIVEN_UP: Final = 78
 CONTROL_BACKLOG: Final = 4096
 """Connections that may wait while the control process is being restarted."""
 
+_TIDY_AFTER: Final = 10.0  # seconds
 GRACE: Final = 10.0
 """Seconds that each order of children gets when the keeper itself is told to end by a signal."""
 
@@ -115,6 +116,7 @@ class Keeper:
             for _, listener in control.sockets:
                 self._listeners.listen(listener, CONTROL_BACKLOG)
             await self._children.spawn(control)
+            loop.call_later(_TIDY_AFTER, loop.run_in_executor, None, self._run.forget_stale)
             grace = await self._told
         finally:
             await self._end(grace)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from codestore.keeper.errors import NOT_FOUND, TOO_LONG, KeeperError
-from codestore.keeper.protocol import Event, Pending, SocketView
+from codestore.keeper.protocol import BACKLOG, Event, Pending, SocketView
 
+FEW: Final = 100  # sockets that are quick to delete
 LONGEST_PATH: Final = 107
 """Bytes in a Unix socket's path, at most; the kernel's limit."""
 
@@ -86,6 +87,11 @@ class Listeners:
         self._held[name].socket.listen(backlog)
         return str(self._held[name].path)
 
+    def provide(self, name: str) -> None:
+        """Hold the socket ``name`` unless it is held. Raises as ``listen``."""
+        if name not in self._held:
+            self.listen(name, BACKLOG)
+
     def let_wait(self, name: str, most: int) -> None:
         """Set how many connections may wait; more are refused. Ignores an unknown socket."""
         listener = self._held.get(name)
@@ -102,9 +108,16 @@ class Listeners:
             listener.socket.close()
 
     def close_all(self) -> None:
-        """Close and unlink every socket."""
-        for name in tuple(self._held):
-            self.close(name)
+        """Close every socket, and unlink it unless there are many: see ``RunDir.remove_stale``."""
+        few = len(self._held) <= FEW
+        for name, listener in self._held.items():
+            listener.watch, listener.acceptor = None, None
+            listener.sleepers.clear()
+            self._follow(name, listener)
+            listener.socket.close()
+            if few:
+                listener.path.unlink(missing_ok=True)
+        self._held.clear()
 
     def watch(self, name: str, watching: Watching) -> None:
         """Publish ``Pending`` once when a connection waits, at once when one does already.

@@ -8,6 +8,7 @@ listening sockets by inheritance, never by path. Otherwise everything is 0700.
 
 import fcntl
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Final
 from codestore.keeper.errors import IN_USE, START, KeeperError
 from codestore.keeper.listeners import check_path
 
+_ASIDE: Final = "old-"
 _PATIENCE: Final = 0.5  # seconds for the lock
 
 
@@ -75,9 +77,22 @@ class RunDir:
         return held
 
     def remove_stale(self) -> None:
-        """Unlink the sockets of a keeper that has gone. Call it with the lock held."""
-        for path in (self.socket, self.notify, *self.sockets.iterdir()):
+        """Put away the sockets of a keeper that has gone. Call it with the lock held.
+
+        The folder of held sockets is put aside as a whole and deleted later (``forget_stale``):
+        where many files were just deleted, ext4 takes a millisecond to make each new one, because
+        it looks for an inode that has been free for some seconds.
+        """
+        for path in (self.socket, self.notify):
             path.unlink(missing_ok=True)
+        if any(self.sockets.iterdir()):
+            self.sockets.rename(self.root / f"{_ASIDE}{time.monotonic_ns()}")
+            self.sockets.mkdir(mode=0o700)
+
+    def forget_stale(self) -> None:
+        """Delete what was put aside. Takes its time; may be called from a thread."""
+        for folder in self.root.glob(f"{_ASIDE}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(held: int) -> bool:

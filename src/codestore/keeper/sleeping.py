@@ -112,6 +112,9 @@ class Sleep:
         """
         if await self._visited(path) or self._attempt is not attempt:
             return False
+        await self._grip.prepare()
+        if self._attempt is not attempt:
+            return False
         self._gripped = True
         self._grip.freeze()
         if not await self._stopped(attempt) or await self._visited(path):

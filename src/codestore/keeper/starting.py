@@ -23,9 +23,11 @@ def prepared(spec: ChildSpec, woken_at: float | None) -> ChildSpec:
 async def start(spec: ChildSpec, home: Home) -> tuple[Run, Launch]:
     """Start a prepared spec, by its parent when it has one that can; its end is expected.
 
-    Raises ``KeeperError(not-found)`` for a socket, ``OSError``.
+    Sockets that are not held yet are from now on. Raises ``KeeperError(too-long)``, ``OSError``.
     """
     names = [listener for _, listener in spec.sockets]
+    for name in names:  # a socket of its own is not held before it is needed
+        home.listeners.provide(name)
     launched = None
     if spec.parent is not None:
         parent = home.runs.get(spec.parent)

@@ -20,6 +20,7 @@ from codestore.plan.standby_steps import Arm, Disarm, Freeze, Hold, Refuse, Stop
 from codestore.plan.steps import Admit, Prepare, Stop
 
 _COMING = (InstanceState.STARTING, InstanceState.READY)
+_WELL = ("exit code 0", "killed by SIGTERM")  # it was being stopped, and nobody could note it
 _HINT = "Try again in a moment; its owner finds the reason in cs logs and cs events."
 
 
@@ -169,7 +170,8 @@ def _ended(ended: list[Instance], standby: Standby, wanted: Wanted, observed: Ob
     Behind a frozen one nobody need be turned away: the next turn lets callers start another.
     """
     if standby.depth is Depth.FROZEN:
-        due = [Planned(Stop(i.name, i.ending), "it ended while it was frozen") for i in ended]
+        why = "it ended while it was frozen"
+        due = [Planned(Stop(i.name, None if i.ending in _WELL else i.ending), why) for i in ended]
         return _still(due, standby)
     return _failed([(i, str(i.ending)) for i in ended], standby, wanted, observed)
 

@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 TRIES = 50  # readings of a list that is never still; the last one counts
 BACKLOG = 4096  # callers that may wait at a socket from which somebody accepts
 GOODBYE = 10.0  # seconds that a command has to end
+QUIET = 0.15  # seconds after somebody came in which a wake is left alone
 NEWS = 2.0  # seconds until the start of a child is told
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
@@ -69,6 +70,7 @@ class Children:
         self._sockets: dict[str, str] = {}
         self._watches: dict[str, Mapping[str, str]] = {}
         self._fired: set[str] = set()
+        self._quiet: dict[str, asyncio.TimerHandle] = {}
         self._woken: dict[str, Wake] = {}
         self.pressed = False
         self._bell = asyncio.Condition()
@@ -253,9 +255,27 @@ class Children:
                 depth = Depth.FROZEN if thawed else Depth.STOPPED
                 deployment = deployment_of(socket)
                 self._woken[deployment] = Wake(datetime.now(UTC), seconds, depth)
-                self._changed(deployment)
+                self._tell(deployment)
             case Pending(socket=socket):
                 self._fired.add(socket)
+                self._hush(deployment_of(socket))
+
+    def _hush(self, deployment: str) -> None:
+        """A wake is under way and needs nobody: what is to be done about it can wait a moment.
+
+        The processor is left to whoever is being called.
+        """
+        if deployment not in self._quiet:
+            loop = asyncio.get_running_loop()
+            self._quiet[deployment] = loop.call_later(QUIET, self._speak, deployment)
+
+    def _speak(self, deployment: str) -> None:
+        self._quiet.pop(deployment, None)
+        self._changed(deployment)
+
+    def _tell(self, deployment: str) -> None:
+        if deployment not in self._quiet:
+            self._changed(deployment)
 
     def _came(self, label: Label) -> None:
         """What a caller started is there, or has failed: its watch is over."""
@@ -278,7 +298,10 @@ class Children:
     async def _put(self, child: Child) -> None:
         self._learned += 1
         self._children[child.name] = child
-        self._changed(child.label.deployment)
+        if child.ending is None:
+            self._tell(child.label.deployment)
+        else:
+            self._changed(child.label.deployment)
         async with self._bell:
             self._bell.notify_all()
 

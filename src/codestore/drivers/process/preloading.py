@@ -35,6 +35,7 @@ class Parents:
         self._host = host
         self._needed: dict[str, float] = {}
         self._unfit: set[str] = set()
+        self._lists: dict[str, int] = {}
 
     def needed(self, workload: Workload) -> str | None:
         """Return the parent that an instance is forked from if there is one by then.
@@ -60,8 +61,14 @@ class Parents:
         if name is None or name in self._unfit or not imports.is_file():
             return
         await self._bury()
-        if self._children.get(name) is not None or name in self._unfit:
+        size = imports.stat().st_size
+        if self._children.get(name) is not None:
+            if self._lists.setdefault(name, size) >= size:
+                return
+            await self._end(name)  # an instance has loaded more since
+        if name in self._unfit:
             return
+        self._lists[name] = size
         try:
             await self._children.spawn(preload_spec(self._host, workload, name))
         except (KeeperError, OSError) as error:
@@ -91,6 +98,7 @@ class Parents:
 
     async def _end(self, name: str) -> None:
         self._needed.pop(name, None)
+        self._lists.pop(name, None)
         with contextlib.suppress(KeeperError, TimeoutError):
             await self._children.client.stop(name, FINAL_GRACE)
             await self._children.until(

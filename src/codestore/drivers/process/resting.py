@@ -13,6 +13,7 @@ from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.children import NEWS, Child, Children, farewell
 from codestore.drivers.process.launching import (
     Host,
+    code_folder,
     on_port,
     provide_code,
     waking_spec,
@@ -78,12 +79,10 @@ class ProcessStandby:
         await ask(self._children.client.thaw(instance))
 
     async def stop_frozen(self, workload: Workload, instance: str) -> None:
-        """End it if it is frozen still, and forget it with its socket; make a parent before."""
+        """End it if it is frozen still, and forget it with its socket; make a parent."""
         child = self._children.get(instance)
         if child is None:
             return
-        if not self._children.pressed:  # what is stopped to gain memory shall not cost some
-            await self.parents.provide(workload)
         grace = farewell(child)
         try:
             await self._children.client.stop(instance, grace, frozen=True)
@@ -99,11 +98,14 @@ class ProcessStandby:
             raise unavailable("not_stopped", "It does not stop", detail) from error
         await ask(self._children.forget(instance))
         await ask(self._children.close_socket(instance))
+        if not self._children.pressed:  # what is stopped to gain memory shall not cost some
+            await self.parents.provide(workload)  # it has written down what it had loaded
 
     async def arm(self, workload: Workload, queue: int) -> None:
         """Have the next caller start an instance, forked from a parent where there is one."""
         deployment = workload.deployment
-        await asyncio.to_thread(provide_code, self._host, workload)
+        if not code_folder(self._host, deployment, workload.revision).exists():
+            await asyncio.to_thread(provide_code, self._host, workload)
         name = instance_name(deployment, workload.revision, 0)
         port = on_port(workload)
         phase = Phase.SERVING if port else Phase.STARTING
@@ -112,8 +114,6 @@ class ProcessStandby:
         spec = waking_spec(self._host, workload, name, label, self.parents.needed(workload))
         try:
             await self._children.listen(socket, queue)
-            if not port:
-                await self._children.listen(name)
             await self._children.watch(socket, spec, {REVISION: str(workload.revision)})
         except KeeperError as error:
             raise refused(error) from error
