@@ -17,7 +17,7 @@ import structlog
 from codestore.gateway.admin import EnvoyAdmin
 
 SHORTEST, LONGEST = 0.1, 15.0  # seconds between two readings
-FORGOTTEN = 30  # times the precision asked for: whoever does not ask for so long needs no more
+FORGOTTEN = 15  # times the precision asked for: whoever does not ask for so long needs no more
 log = structlog.get_logger(__name__)
 
 

@@ -168,9 +168,10 @@ class Child:
         if self._stopping.is_set():  # while its parent was asked
             run.kill()
         self._runs += 1
-        output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
         home.leaders[run.pid] = self
         home.journal.add(run.pid)
+        launched.permit()  # before all that can be done while it begins
+        output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
         try:
             await self._let_go(run, launched)
         finally:
@@ -204,7 +205,10 @@ class Child:
     async def _becomes_ready(self, run: Run) -> None:
         connection = await dial(run.port, run.ended)
         if connection and run.alive:
-            connection.close()
+            if self._home.forwards.awaited(run.name):
+                run.probe = connection
+            else:
+                connection.close()
             run.ready = True
             self._news.changed(urgent=True)
             self._home.forwards.changed(run.name)
@@ -226,8 +230,9 @@ class Child:
         if self._sleep:
             self._sleep.end()
             self._sleep = None
-        if run.channel:
-            run.channel.close()
+        for left in (run.channel, run.take_probe()):
+            if left:
+                left.close()
 
     def _bury(self, run: Run) -> None:
         run.over = True

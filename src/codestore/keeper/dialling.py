@@ -1,6 +1,7 @@
 """TCP ports of children: a free one to give, and the wait until it accepts."""
 
 import asyncio
+import errno
 import itertools
 import os
 import socket
@@ -53,8 +54,12 @@ async def _attempt(port: int) -> socket.socket | None:
     try:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        async with asyncio.timeout(_ATTEMPT):
-            await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
+        # On this host the answer is mostly there at once, and this is asked a thousand times.
+        if (refused := connection.connect_ex((HOST, port))) == errno.EINPROGRESS:
+            async with asyncio.timeout(_ATTEMPT):
+                await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
+        elif refused:
+            raise OSError(refused, os.strerror(refused))
         # Where nobody listens, a connection may by chance have been made with itself.
         if connection.getsockname() != connection.getpeername():
             return connection

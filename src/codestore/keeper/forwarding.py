@@ -71,6 +71,11 @@ class Forwards:
             if forward.child == child:
                 self._follow(forward)
 
+    def awaited(self, child: str) -> bool:
+        """Tell whether somebody waits for this child now."""
+        sockets_of = (each.socket for each in self._table.values() if each.child == child)
+        return any(map(self._listeners.waiting, sockets_of))
+
     def expect(self, socket: str, woken: Callable[[], float]) -> None:
         """Call ``woken`` when the next connection of this socket has reached its child."""
         forward = self._table.get(socket)
@@ -115,7 +120,7 @@ class Forwards:
     async def _serve(self, forward: Forward, run: Run, visitor: sockets.socket) -> None:
         try:
             with visitor:
-                child = await dial(run.port, run.ended)
+                child = run.take_probe() or await dial(run.port, run.ended)
                 if child:
                     with child:
                         await relay(visitor, child, run.ended, _greeting(forward, run))

@@ -40,14 +40,17 @@ class Launch:
     channel: socket.socket | None = None
     """Where to ask it to fork, if it is a fork server."""
 
+    def permit(self) -> None:
+        """Let it run its program."""
+        with contextlib.suppress(ConnectionError):  # it may have failed by now, and said why
+            self.gate.send(b"\n")
+
     async def release(self) -> None:
-        """Let it run its program, and return when it does.
+        """Return when it runs its program, which was permitted.
 
         Raises ``KeeperError(exec)`` with the system's reason when it cannot; it ends then.
         """
         with self.gate:
-            with contextlib.suppress(ConnectionError):  # it may have failed by now, and said why
-                self.gate.send(b"\n")
             try:
                 # The gate closes itself at exec: an end without a word is success.
                 failure = await asyncio.get_running_loop().sock_recv(self.gate, 4096)

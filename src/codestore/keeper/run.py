@@ -36,6 +36,8 @@ class Run:
     ready: bool = False
     status: str = ""
     relays: int = 0
+    probe: socket.socket | None = None
+    """The connection by which it was found to be ready: good for the first who waits."""
     greeting: str = ""
     frozen: bool = False
     stopping: bool = False
@@ -70,6 +72,11 @@ class Run:
         self.ready = self.ready or (variables.get("READY") == "1" and not self.port)
         self.status = variables.get("STATUS", self.status)
         return before != (self.ready, self.status)
+
+    def take_probe(self) -> socket.socket | None:
+        """Return the connection of the probe, to whom it belongs from then on."""
+        taken, self.probe = self.probe, None
+        return taken
 
     def kill(self) -> None:
         """SIGKILL it, frozen or not. When it has ended, the reaper kills its session's rest."""

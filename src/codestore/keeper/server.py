@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from codestore.keeper import codec
 from codestore.keeper.errors import BAD_REQUEST, INTERNAL, SYSTEM, TOO_LONG, KeeperError
-from codestore.keeper.protocol import Event, Request, Subscribe
+from codestore.keeper.protocol import Event, Pending, Request, Subscribe
 
 _log = logging.getLogger(__name__)
 
 MAX_BACKLOG: Final = 1024 * 1024
 """Bytes of events that may wait for a subscriber; one that is slower is cut off."""
+HUSH: Final = 0.04
+"""Seconds for which events are held back when somebody is being woken."""
 _AT_ONCE: Final = 256  # requests of one connection that are worked on together
 
 Handler = Callable[[Request], Awaitable[object]]
@@ -25,6 +27,7 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._writers: set[asyncio.StreamWriter] = set()
+        self._held: list[Event] | None = None
 
     def add(self, writer: asyncio.StreamWriter) -> None:
         """Send every event from now on."""
@@ -35,7 +38,25 @@ class Subscribers:
         self._writers.discard(writer)
 
     def publish(self, event: Event) -> None:
-        """Send an event to everybody, waiting for nobody."""
+        """Send an event to everybody, waiting for nobody.
+
+        After a ``Pending`` all is held back for a moment, in its order: somebody is being called,
+        and whoever hears of it would only take the processor from them.
+        """
+        if self._held is None and isinstance(event, Pending):
+            self._held = []
+            asyncio.get_running_loop().call_later(HUSH, self._release)
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._send(event)
+
+    def _release(self) -> None:
+        held, self._held = self._held or [], None
+        for event in held:
+            self._send(event)
+
+    def _send(self, event: Event) -> None:
         line = codec.encode_event(event)
         for writer in tuple(self._writers):
             if writer.transport.get_write_buffer_size() > MAX_BACKLOG:
