@@ -1,14 +1,17 @@
 """A connection starts the child that it is for; nobody else is needed."""
 
 import asyncio
+import os
+import signal
 import time
 
 import pytest
 
+from codestore.keeper import processes
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Exited, Notify, Pending, Started, Woken
-from tests.keeper.house import House, child, event, listed, script
+from tests.keeper.house import House, child, event, gone, listed, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed
 
@@ -106,3 +109,36 @@ async def test_shutdown_with_watches_starts_nobody(own_house: House) -> None:
 async def test_an_unknown_socket_cannot_be_watched_for_a_child(client: KeeperClient) -> None:
     with pytest.raises(KeeperError, match="no socket 'nobody'"):
         await client.watch("nobody", child("x"))
+
+
+def spares_of(keeper: int, *known: int) -> list[int]:
+    return [pid for pid in processes.children_of(keeper) if pid not in known]
+
+
+async def test_a_visitor_gets_the_process_that_was_forked_before(own_house: House) -> None:
+    client = await own_house.connect()
+    keeper = own_house.keeper
+    assert keeper is not None
+    control = (await listed(client, "control")).pid
+    path = await client.listen("blog")
+    for turn in range(3):
+        async with asyncio.timeout(10):
+            while not (spares := spares_of(keeper.pid, control)):
+                await asyncio.sleep(0.02)  # it is made some time after the last was used
+        (spare,) = spares
+        if turn == 1:
+            os.kill(spare, signal.SIGKILL)  # then it goes without
+            await gone(spare)
+        async with client.events() as events:
+            await client.watch("blog", script("x", ECHO, sockets=(("http", "blog"),)))
+            assert await echoed(path, b"hello") == b"hello"
+            started = await event(events, Started, "x")
+            assert (started.pid == spare) is (turn != 1)
+            assert processes.session_of(started.pid) == started.pid
+            await client.stop("x", 0)
+            await event(events, Exited, "x")
+    async with asyncio.timeout(10):
+        while not (spares := spares_of(keeper.pid, control)):
+            await asyncio.sleep(0.02)
+    await own_house.kill()
+    await gone(spares[0])

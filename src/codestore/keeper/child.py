@@ -163,7 +163,7 @@ class Child:
         """Live from fork to exit. Raises when the program could not be started."""
         spec, home = self.spec, self._home
         woken_at = self._woken_at if self._runs == 0 else None
-        run, launched = await start(prepared(spec, woken_at), home)
+        run, launched = await start(prepared(spec, woken_at), home, woken_at is not None)
         self._run = run
         if self._stopping.is_set():  # while its parent was asked
             run.kill()

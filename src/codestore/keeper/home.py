@@ -12,6 +12,7 @@ from codestore.keeper.listeners import Listeners
 from codestore.keeper.protocol import Event
 from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
+from codestore.keeper.spares import Spares
 from codestore.keeper.waking import Waker
 
 
@@ -36,4 +37,5 @@ class Home:
     notify: str
     logs: Path
     runs: dict[str, Run]
+    spares: Spares
     leaders: dict[int, Leader] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
 from codestore.keeper.rundir import RunDir
 from codestore.keeper.server import Server, Subscribers
+from codestore.keeper.spares import Spares
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.waking import Waker
 
@@ -81,6 +82,7 @@ class Keeper:
         self._journal = Journal(run.journal)
         self._notify = NotifySocket(run.notify, run.notify_mode, self._heard)
         self._freezer = pick_freezer(run)
+        self._spares = Spares()
         runs: dict[str, Run] = {}
         forwards = Forwards(self._listeners, runs)
         home = Home(
@@ -94,6 +96,7 @@ class Keeper:
             notify=self._notify.path,
             logs=logs,
             runs=runs,
+            spares=self._spares,
         )
         self._children = Children(home)
         desk = Desk(self._children, home, self._shutdown)
@@ -116,6 +119,7 @@ class Keeper:
             for _, listener in control.sockets:
                 self._listeners.listen(listener, CONTROL_BACKLOG)
             await self._children.spawn(control)
+            self._spares.refill()
             loop.call_later(_TIDY_AFTER, loop.run_in_executor, None, self._run.forget_stale)
             grace = await self._told
         finally:
@@ -132,6 +136,7 @@ class Keeper:
                 self._shutdown(0)
 
     async def _end(self, grace: float) -> None:
+        self._spares.close()
         await self._children.stop_all(grace)
         await self._reaper.end_orphans()
         await self._server.close()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from codestore.keeper import become
 from codestore.keeper.errors import EXEC, KeeperError
+from codestore.keeper.spares import Spares
 from codestore.keeper.spec import ChildSpec
 
 
@@ -74,8 +75,10 @@ def make_pipes(spec: ChildSpec) -> list[Pipe]:
     return made
 
 
-def launch(spec: ChildSpec, listeners: Sequence[int], notify: str) -> Launch:
-    """Fork a child that will become ``spec``, with these descriptors from 3 on.
+def launch(
+    spec: ChildSpec, listeners: Sequence[int], notify: str, spares: Spares | None = None
+) -> Launch:
+    """Fork a child that will become ``spec``, with these descriptors from 3 on; or take a spare.
 
     Raises ``OSError`` when the system has no process or descriptor left.
     """
@@ -93,7 +96,8 @@ def launch(spec: ChildSpec, listeners: Sequence[int], notify: str) -> Launch:
             outputs=tuple(pipe.write for pipe in pipes),
             gate=gate[1].fileno(),
         )
-        pid = _fork(spec, handover)
+        pid = spares.give(spec, handover) if spares else None
+        pid = pid or _fork(spec, handover)
         ours.pop_all()  # they are the launched child's from now on
     outputs = tuple(pipe.read for pipe in pipes)
     return Launch(pid, gate[0], outputs, channel[0] if channel else None)

@@ -20,9 +20,10 @@ def prepared(spec: ChildSpec, woken_at: float | None) -> ChildSpec:
     return replace(spec, env=env)
 
 
-async def start(spec: ChildSpec, home: Home) -> tuple[Run, Launch]:
+async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
     """Start a prepared spec, by its parent when it has one that can; its end is expected.
 
+    ``woken``: somebody waits for it, so it may take a spare.
     Sockets that are not held yet are from now on. Raises ``KeeperError(too-long)``, ``OSError``.
     """
     names = [listener for _, listener in spec.sockets]
@@ -34,7 +35,8 @@ async def start(spec: ChildSpec, home: Home) -> tuple[Run, Launch]:
         launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify)
     by_parent = launched is not None
     if launched is None:  # the descriptors anew: a socket may have been closed meanwhile
-        launched = launch(spec, home.listeners.descriptors(names), home.notify)
+        descriptors = home.listeners.descriptors(names)
+        launched = launch(spec, descriptors, home.notify, home.spares if woken else None)
     # In the same turn of the loop: no end may be collected before it is expected.
     ended = home.reaper.expect(launched.pid)
     run = Run(

@@ -1,0 +1,117 @@
+"""A spare: a process that was forked before anybody came, and waits to be told what to become.
+
+A fork of the keeper costs a millisecond and a half when it comes out of the blue, which is what a
+wake does. There is one spare at a time; the next is made when the wake is over.
+"""
+
+import array
+import asyncio
+import logging
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from codestore.keeper import become, processes
+from codestore.keeper.spec import ChildSpec
+
+_log = logging.getLogger(__name__)
+
+REFILL: Final = 0.5
+"""Seconds after which a spare that was used is replaced."""
+_LONGEST: Final = 180 * 1024  # bytes of an order; the kernel takes little more in one packet
+_MOST: Final = 64  # descriptors of an order
+_FIRST: Final = 3
+
+
+class Spares:
+    """Has a spare at hand, most of the time."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._channel: socket.socket | None = None
+        self._refill: asyncio.TimerHandle | None = None
+
+    def refill(self) -> None:
+        """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
+        self._refill = None
+        if self._channel is not None:
+            return
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as failure:
+            _log.debug("there is no spare: %s", failure)
+            return
+        with theirs:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                keeper = os.getpid()
+                self._pid = os.fork()
+                if self._pid == 0:
+                    _wait(theirs, keeper)
+                self._channel = ours
+            except OSError as failure:
+                ours.close()
+                _log.debug("there is no spare: %s", failure)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def give(self, spec: ChildSpec, handover: become.Handover) -> int | None:
+        """Have the spare become ``spec``; return its pid, ``None`` when there is none that can."""
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return None
+        loop = asyncio.get_running_loop()
+        self._refill = loop.call_later(REFILL, self.refill)
+        descriptors = [handover.gate, *handover.outputs, *handover.listeners]
+        order = pickle.dumps((spec, handover.keeper, handover.notify, len(handover.outputs)))
+        with channel:
+            if len(order) > _LONGEST or len(descriptors) > _MOST:
+                return None
+            try:
+                socket.send_fds(channel, [order], descriptors, socket.MSG_DONTWAIT)
+            except OSError:  # it has died
+                return None
+        return self._pid
+
+    def close(self) -> None:
+        """Let the spare go."""
+        if self._refill:
+            self._refill.cancel()
+        if self._channel:
+            self._channel.close()
+            self._channel = None
+
+
+def _wait(channel: socket.socket, keeper: int) -> NoReturn:
+    """Be the spare: hold nothing of the keeper's but the channel, and wait for an order."""
+    try:
+        signal.set_wakeup_fd(-1)
+        processes.die_with_parent(signal.SIGKILL)
+        if os.getppid() != keeper:
+            os._exit(0)
+        own = channel.detach()
+        os.dup2(own, _FIRST)
+        os.closerange(_FIRST + 1, os.sysconf("SC_OPEN_MAX"))
+        inherited = socket.socket(fileno=_FIRST)
+        order, descriptors, _, _ = socket.recv_fds(inherited, _LONGEST, _MOST)
+        if not order:  # the keeper has no use for it any more
+            os._exit(0)
+        become.become(*_understood(order, descriptors))
+    finally:
+        os._exit(1)
+
+
+def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, become.Handover]:
+    spec, keeper, notify, outputs = pickle.loads(order)  # noqa: S301 - the keeper's own words
+    gate, *rest = array.array("i", descriptors)
+    handover = become.Handover(
+        keeper=keeper,
+        notify=notify,
+        listeners=tuple(rest[outputs:]),
+        outputs=tuple(rest[:outputs]),
+        gate=gate,
+    )
+    return spec, handover
