@@ -238,10 +238,11 @@ def keep_silent(platform: Platform, taken: Taken, seconds: float) -> None:
         taken.shared[name] = sum(all_ for all_, _ in shares)
         taken.memory[name] = sum(own_ for _, own_ in shares)
     known = {each.pid for held in own(running_now).values() for each in held}
+    spare = running_now["keeper"].cmdline()  # a fork of the keeper, for whoever is called next
     taken.others = [
         " ".join(each.cmdline())
         for each in processes_below(running_now["keeper"].pid)
-        if each.pid not in known
+        if each.pid not in known and each.cmdline() != spare
     ]
     before, strangers = busy(running_now), Strangers(platform)
     time.sleep(seconds)
