@@ -46,19 +46,18 @@ def own() -> Iterator[Platform]:
         made.close()
 
 
-def writer(platform: Platform, slow: float = 0.0) -> Path:
-    folder = platform.home / "writer"
+def writer(platform: Platform, name: str, slow: float = 0.0) -> Path:
+    folder = platform.home / name
     (folder / "app").mkdir(parents=True, exist_ok=True)
     (folder / "app/main.py").write_text(WRITER.format(slow=slow))
-    manifest = "service: writer\ndatabase: false\nrun: {asgi: 'app.main:app'}\n"
-    (folder / "codestore.yaml").write_text(manifest)
+    manifest = "database: false\nrun: {asgi: 'app.main:app'}\n"
+    (folder / "codestore.yaml").write_text(f"service: {name}\n{manifest}")
     return folder
 
 
-@pytest.fixture(scope="module")
-def made(own: Platform) -> dict[str, Any]:
-    """The writer's deployments."""
-    created = own.cs("service:create", "writer", "--dir", str(writer(own)))
+def create(platform: Platform, name: str) -> dict[str, Any]:
+    """Create a writer; return its deployments."""
+    created = platform.cs("service:create", name, "--dir", str(writer(platform, name)))
     environments: dict[str, Any] = created["environments"]
     return environments
 
@@ -68,7 +67,8 @@ def call(deployment: dict[str, Any], path: str = "/") -> httpx.Response:
     return httpx.get(deployment["url"] + path, headers=headers, timeout=30)
 
 
-def test_what_a_service_writes_is_its_own(own: Platform, made: dict[str, Any]) -> None:
+def test_what_a_service_writes_is_its_own(own: Platform) -> None:
+    made = create(own, "writer")
     before = len(call(made["private"]).text)  # the health check wrote too
     assert len(call(made["private"]).text) == before + 1
     assert len(call(made["demo"]).text) == before
@@ -78,10 +78,9 @@ def test_what_a_service_writes_is_its_own(own: Platform, made: dict[str, Any]) -
     assert made["private"]["database"] is None
 
 
-def test_down_in_the_middle_of_a_push_lets_it_end_after_up(
-    own: Platform, made: dict[str, Any]
-) -> None:
-    folder = writer(own, slow=2.0)
+def test_down_in_the_middle_of_a_push_lets_it_end_after_up(own: Platform) -> None:
+    create(own, "slow-writer")
+    folder = writer(own, "slow-writer", slow=2.0)
     waiting = subprocess.Popen(
         [str(CS), "push", "--dir", str(folder), "-o", "json"],
         env=own.environment(),
@@ -91,7 +90,7 @@ def test_down_in_the_middle_of_a_push_lets_it_end_after_up(
         text=True,
     )
     deadline = time.monotonic() + 20
-    while "start:" not in str(own.cs("events", "-s", "writer", "-e", "private", "-n", "3")):
+    while "start:" not in str(own.cs("events", "-s", "slow-writer", "-e", "private", "-n", "3")):
         assert time.monotonic() < deadline
     own.cs("down")
     own.cs("up", "--detach")
