@@ -138,19 +138,19 @@ def greet(demo: Demo) -> dict[str, Any]:
 def wake(demo: Demo, sleeper: dict[str, Any]) -> None:
     """Nobody called hello's demo for a while: nothing of it runs, and the next request wakes it."""
 
-    def asleep() -> None:
+    def reach(state: str, instances: int) -> None:
         end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             told = demo.cs("service:info", "hello")["environments"]["demo"]
-            if (told["state"], told["instances"]) == ("standby", 0):
+            if (told["state"], told["instances"]) == (state, instances):
                 return
             time.sleep(0.2)
-        sys.exit("demo: hello did not go to standby")
+        sys.exit(f"demo: hello did not reach {state}")
 
-    demo.step("  hello's demo, which nobody calls, goes to standby", asleep)
+    title = "  hello's demo, which nobody calls, goes to standby"
+    demo.step(title, lambda: reach("standby", 0))
     demo.step("  the next request wakes it", lambda: hello(sleeper, "Hello again!"))
-    told = demo.cs("service:info", "hello")["environments"]["demo"]
-    expect((told["state"], told["instances"]), ("ready", 1))
+    reach("ready", 1)
 
 
 def blog(demo: Demo) -> None:
