@@ -34,7 +34,7 @@ from codestore.plan.steps import (
 DRAIN_GRACE = timedelta(seconds=5)  # after its drain time-out an instance may still say goodbye
 IDLE_POLL = timedelta(milliseconds=200)  # how often a proxy is asked whether an endpoint is idle
 _TAKING = (InstanceState.SERVING, InstanceState.FROZEN)
-_COMING = (InstanceState.STARTING, InstanceState.READY)
+COMING = (InstanceState.STARTING, InstanceState.READY)
 CRASHES_BEFORE_503 = 3  # a first restart is quick enough to let callers wait for it
 
 
@@ -215,7 +215,7 @@ def leaving(old: list[Instance], live: Live | None = None) -> list[Planned]:
         Planned(Drain(i.name), why)
         for i in old
         if i.state in _TAKING
-        or (live is not None and i.revision == live.revision and i.state in _COMING)
+        or (live is not None and i.revision == live.revision and i.state in COMING)
     ]
 
 

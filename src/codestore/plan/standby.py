@@ -15,11 +15,10 @@ from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.standby import Depth, Standby
 from codestore.plan.desired import Wanted, asleep_at
 from codestore.plan.model import Observed, Plan, Planned, Verdict
-from codestore.plan.rollout import leaving, publishing, retiring
+from codestore.plan.rollout import COMING, leaving, publishing, retiring
 from codestore.plan.standby_steps import Arm, Disarm, Freeze, Hold, Refuse, StopFrozen, Thaw
 from codestore.plan.steps import Admit, Prepare, Stop
 
-_COMING = (InstanceState.STARTING, InstanceState.READY)
 _WELL = ("exit code 0", "killed by SIGTERM")  # it was being stopped, and nobody could note it
 _HINT = "Try again in a moment; its owner finds the reason in cs logs and cs events."
 
@@ -71,7 +70,7 @@ def asleep(
         thawing = [Planned(Thaw(i.name), "it does not sleep any more") for i in frozen]
         return Plan(tuple(thawing), wanted=wanted.count) if thawing else None
     standby = status.standby or _begun(frozen, observed)
-    coming = [i for i in own if i.state in _COMING]
+    coming = [i for i in own if i.state in COMING]
     if coming:
         plan = _waking(coming, standby, wanted, observed, now)
     elif by_state[InstanceState.ENDED]:

@@ -13,7 +13,7 @@ from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key
 from codestore.domain.versions import Version
-from codestore.plan.desired import asleep_at, awake_at, desired, routed
+from codestore.plan.desired import awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.subject import Subject, key_scope, workload
@@ -78,7 +78,6 @@ async def _route(subject: Subject, doors: Doors) -> Route | None:
         return None
     wanted = desired(subject.deployment, subject.version.seal, subject.keys)
     view = await doors.driver.observe(subject.deployment.id)
-    asleep = subject.deployment.status.standby is not None
-    endpoints = asleep_at(view) if asleep and not view.endpoints else awake_at(view)
+    endpoints = awake_at(view)
     unavailable = None if endpoints else "This service is being started."
     return routed(wanted.route, endpoints, live.revision, unavailable)

@@ -325,6 +325,11 @@ def _child(view: ChildView) -> Child | None:
     )
 
 
+def ended(child: Child | None) -> bool:
+    """Whether a child has ended, or is not there at all."""
+    return child is None or child.ending is not None
+
+
 def farewell(child: Child) -> float:
     """Return the seconds that a child has to end well, once it is asked to."""
     return GOODBYE if child.port else child.label.drain + FINAL_GRACE

@@ -15,7 +15,7 @@ from codestore.domain.manifest import Health
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import Child, Children, farewell
+from codestore.drivers.process.children import Child, Children, ended, farewell
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     Host,
@@ -154,7 +154,7 @@ class ProcessDriver:
             grace = farewell(child) if child.port else FINAL_GRACE
             await ask(self.children.client.stop(instance, grace))
             try:
-                await self.children.until(instance, _ended, grace + ADMISSION)
+                await self.children.until(instance, ended, grace + ADMISSION)
             except TimeoutError as error:
                 raise unavailable(
                     "not_stopped", "It does not stop", f"{instance} is still there."
@@ -208,7 +208,7 @@ class ProcessDriver:
     async def _while_alive(self, name: str, asking: Coroutine[Any, Any, None]) -> None:
         """Ask something of an instance until it is answered, or until the instance has ended."""
         asked = asyncio.create_task(asking)
-        gone = asyncio.create_task(self.children.until(name, _ended, None))
+        gone = asyncio.create_task(self.children.until(name, ended, None))
         try:
             await asyncio.wait([asked, gone], return_when=asyncio.FIRST_COMPLETED)
             if not gone.done():
@@ -241,13 +241,9 @@ def _tcp(child: Child) -> str:
     return f"{probing.TCP}127.0.0.1:{child.port}"
 
 
-def _ended(child: Child | None) -> bool:
-    return child is None or child.ending is not None
-
-
 def _leaving(child: Child | None) -> bool:
-    return _ended(child) or (child is not None and child.status == "draining")
+    return ended(child) or (child is not None and child.status == "draining")
 
 
 def _accepting_or_gone(child: Child | None) -> bool:
-    return _ended(child) or (child is not None and child.status == "accepting")
+    return ended(child) or (child is not None and child.status == "accepting")

@@ -11,7 +11,7 @@ import time
 import structlog
 
 from codestore.domain.instances import Workload
-from codestore.drivers.process.children import Children
+from codestore.drivers.process.children import Children, ended
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     Host,
@@ -101,7 +101,5 @@ class Parents:
         self._lists.pop(name, None)
         with contextlib.suppress(KeeperError, TimeoutError):
             await self._children.client.stop(name, FINAL_GRACE)
-            await self._children.until(
-                name, lambda child: child is None or child.ending is not None, 2 * FINAL_GRACE
-            )
+            await self._children.until(name, ended, 2 * FINAL_GRACE)
             await self._children.forget(name)

@@ -10,7 +10,7 @@ import structlog
 from codestore.domain.faults import Letter, unavailable
 from codestore.domain.instances import Workload
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import NEWS, Child, Children, farewell
+from codestore.drivers.process.children import NEWS, Child, Children, ended, farewell
 from codestore.drivers.process.launching import (
     Host,
     code_folder,
@@ -92,7 +92,7 @@ class ProcessStandby:
             if error.code not in ("not-found", "not-running"):
                 raise refused(error) from error
         try:
-            await self._children.until(instance, _ended, grace + LEAVING)
+            await self._children.until(instance, ended, grace + LEAVING)
         except TimeoutError as error:
             detail = f"{instance} is still there."
             raise unavailable("not_stopped", "It does not stop", detail) from error
@@ -156,9 +156,5 @@ class ProcessStandby:
                 log.exception("could not look after the host")
 
 
-def _ended(child: Child | None) -> bool:
-    return child is None or child.ending is not None
-
-
 def _frozen_or_gone(child: Child | None) -> bool:
-    return _ended(child) or bool(child and child.frozen_at)
+    return ended(child) or bool(child and child.frozen_at)

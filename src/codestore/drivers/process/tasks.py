@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
-from codestore.drivers.process.children import Child, Children
+from codestore.drivers.process.children import Children, ended
 from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, provide_code, task_spec
 from codestore.drivers.process.naming import TASK, Label
 from codestore.keeper.errors import KeeperError
@@ -45,7 +45,7 @@ class ProcessTasks:
 
     async def _ending(self, name: str, timeout: float) -> str:
         try:
-            await self._children.until(name, _ended, timeout)
+            await self._children.until(name, ended, timeout)
         except TimeoutError:
             await self._children.client.stop(name, FINAL_GRACE)
             await self._buried(name)
@@ -55,12 +55,8 @@ class ProcessTasks:
 
     async def _buried(self, name: str) -> None:
         try:
-            await self._children.until(name, _ended, FINAL_GRACE + BURIAL)
+            await self._children.until(name, ended, FINAL_GRACE + BURIAL)
         except TimeoutError as error:
             raise unavailable(
                 "not_stopped", "It does not stop", f"{name} is still there."
             ) from error
-
-
-def _ended(child: Child | None) -> bool:
-    return child is None or child.ending is not None
