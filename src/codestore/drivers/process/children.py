@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from codestore.domain.faults import unavailable
 from codestore.domain.instances import Wake
 from codestore.domain.standby import Depth
 from codestore.drivers.process.launching import FINAL_GRACE
@@ -37,6 +38,7 @@ TRIES = 50  # readings of a list that is never still; the last one counts
 BACKLOG = 4096  # callers that may wait at a socket from which somebody accepts
 GOODBYE = 10.0  # seconds that a command has to end
 QUIET = 0.15  # seconds after somebody came in which a wake is left alone
+TOLD = 10.0  # seconds until the end of a child is told that had to end by now
 NEWS = 2.0  # seconds until the start of a child is told
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
@@ -185,6 +187,17 @@ class Children:
         """
         async with asyncio.timeout(timeout), self._bell:
             await self._bell.wait_for(lambda: holds(self._children.get(name)))
+
+    async def until_ended(self, name: str, grace: float) -> None:
+        """Wait for the end of a child that was asked to end within ``grace`` seconds.
+
+        Raises an UNAVAILABLE fault when it is still there some time after that.
+        """
+        try:
+            await self.until(name, ended, grace + TOLD)
+        except TimeoutError as error:
+            detail = f"{name} is still there."
+            raise unavailable("not_stopped", "It does not stop", detail) from error
 
     async def load(self) -> None:
         """Read the keeper's list.

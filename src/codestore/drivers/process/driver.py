@@ -153,12 +153,7 @@ class ProcessDriver:
         if child is not None and child.ending is None:
             grace = farewell(child) if child.port else FINAL_GRACE
             await ask(self.children.client.stop(instance, grace))
-            try:
-                await self.children.until(instance, ended, grace + ADMISSION)
-            except TimeoutError as error:
-                raise unavailable(
-                    "not_stopped", "It does not stop", f"{instance} is still there."
-                ) from error
+            await self.children.until_ended(instance, grace)
         await ask(self.children.forget(instance))
         await ask(self.children.close_socket(instance))
         await self._clear(deployment)

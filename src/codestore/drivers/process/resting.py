@@ -7,7 +7,7 @@ import itertools
 import psutil
 import structlog
 
-from codestore.domain.faults import Letter, unavailable
+from codestore.domain.faults import Letter
 from codestore.domain.instances import Workload
 from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.children import NEWS, Child, Children, ended, farewell
@@ -33,7 +33,6 @@ log = structlog.get_logger(__name__)
 REVISION = "revision"  # in the label of a watch: what the next caller starts
 FAREWELLS = 1.5  # seconds in which the proxy closes its connections to a port that nobody uses
 BETWEEN = 0.1  # seconds between two tries to freeze
-LEAVING = 10.0  # seconds until the end of a stopped instance is told
 SHORT = 0.08  # share of the host's memory below which it is short
 ONE_LOOK = 5.0  # seconds between two looks at the memory
 TIDYING = 12  # looks between two collections of parents
@@ -91,11 +90,7 @@ class ProcessStandby:
                 return
             if error.code not in ("not-found", "not-running"):
                 raise refused(error) from error
-        try:
-            await self._children.until(instance, ended, grace + LEAVING)
-        except TimeoutError as error:
-            detail = f"{instance} is still there."
-            raise unavailable("not_stopped", "It does not stop", detail) from error
+        await self._children.until_ended(instance, grace)
         await ask(self._children.forget(instance))
         await ask(self._children.close_socket(instance))
         if not self._children.pressed:  # what is stopped to gain memory shall not cost some

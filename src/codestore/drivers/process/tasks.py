@@ -11,7 +11,6 @@ from codestore.drivers.process.naming import TASK, Label
 from codestore.keeper.errors import KeeperError
 
 TAIL = 20  # lines
-BURIAL = 10.0  # seconds until the end of a killed task is told
 
 
 class ProcessTasks:
@@ -48,15 +47,7 @@ class ProcessTasks:
             await self._children.until(name, ended, timeout)
         except TimeoutError:
             await self._children.client.stop(name, FINAL_GRACE)
-            await self._buried(name)
+            await self._children.until_ended(name, FINAL_GRACE)
             return f"it was ended after {timeout:g} s"
         child = self._children.get(name)
         return (child.ending if child else None) or "it vanished"
-
-    async def _buried(self, name: str) -> None:
-        try:
-            await self._children.until(name, ended, FINAL_GRACE + BURIAL)
-        except TimeoutError as error:
-            raise unavailable(
-                "not_stopped", "It does not stop", f"{name} is still there."
-            ) from error
