@@ -4,12 +4,14 @@ import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives import SERVICE
 from building import Push
 
 from codestore.artifacts.builder import UvBuilder
+from codestore.artifacts.processes import run
 from codestore.domain.faults import Fault
 
 HANGS = "sleep 60 & echo $$ $! > $PIDS; wait"
@@ -66,6 +68,28 @@ async def test_cancelling_kills_uv_and_its_children(root: Path, runtimes: Path, 
         await task
     await all_end(running)
     assert nothing_is_left(root)
+
+
+async def test_cancelled_while_the_program_is_being_started_nothing_is_left_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, create = tmp_path / "pids", asyncio.create_subprocess_exec
+
+    async def late(*words: str, **how: Any) -> asyncio.subprocess.Process:
+        process = await create(*words, **how)
+        running.set_result(await pids(tmp_path / "data"))  # it runs, and nobody has heard of it
+        await asyncio.sleep(0.05)
+        return process
+
+    running: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", late)
+    words, environment = ("/bin/sh", "-c", HANGS), {"PATH": os.defpath, "PIDS": str(file)}
+    task = asyncio.create_task(run(words, cwd=tmp_path, environment=environment, timeout=60))
+    found = await running
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await all_end(found)
 
 
 async def test_a_build_that_does_not_end(root: Path, runtimes: Path, push: Push) -> None:
