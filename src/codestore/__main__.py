@@ -56,7 +56,10 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
     shutil.rmtree(data / "uploads", ignore_errors=True)  # of requests that a crash cut short
     for folder in ("logs", "logs/services", "work", "artifacts", "uploads"):
         (data / folder).mkdir(mode=0o700, exist_ok=True)
-    choice = choose(data, host, port)
+    try:
+        choice = choose(data, host, port)
+    except ValueError as error:
+        sys.exit(f"codestore: {error}")
     if os.geteuid() == 0:
         let_pass(data)
     taken = _taken(choice.host, choice.port)

@@ -5,19 +5,22 @@ have crashed after the call and before noting it. A door raises :class:`Fault` f
 should read; ``UNAVAILABLE`` faults may pass and are tried again, any other is final.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
 from codestore.domain.faults import Letter
 from codestore.domain.instances import Artifact, LogLine, TaskResult, View, Workload
+from codestore.domain.looks import Look
 from codestore.domain.manifest import Health
+from codestore.domain.promise import Hour
 from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key, Project, Service, User
@@ -34,6 +37,40 @@ class Page:
 
     limit: int = 100
     after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a proxy has counted for a deployment since it started.
+
+    ``answers`` by class of status (``2xx``); ``failures`` are those that break a promise: 5xx,
+    and requests that nobody answered. ``durations`` are cumulative: an upper bound in seconds
+    (infinity at the end) and the number of requests that took at most so long; ``total`` is the
+    sum of all durations in seconds. ``sources`` are requests and failures by whatever part of the
+    proxy counted them. Each rises from zero on in a ``run`` of the proxy, whoever asks; one that is
+    gone is told as long as it is known.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    active: int = 0
+    answers: Mapping[str, int] = field(default_factory=dict)
+    durations: tuple[tuple[float, int], ...] = ()
+    total: float = 0.0
+    sources: Mapping[str, Tally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at the counters. ``epoch`` names the run of the proxy: with another, all began
+    anew.
+
+    Where an epoch ends with this process too, ``run`` names what sources go on in.
+    """
+
+    epoch: str
+    counters: Mapping[str, Counters] = field(default_factory=dict)
+    run: str = ""
 
 
 class Records(Protocol):
@@ -55,9 +92,59 @@ class Records(Protocol):
         """Append events; whoever watches is told when the transaction commits."""
 
     async def events(
-        self, after: int, limit: int, newest: bool = False, **equal: str
+        self,
+        after: int,
+        limit: int,
+        newest: bool = False,
+        during: tuple[datetime, datetime] | None = None,
+        **equal: str,
     ) -> list[Event]:
-        """Return events in order, those after a sequence number (or the newest ones)."""
+        """Return events in order, those after a sequence number (or the newest ones).
+
+        With ``during`` those from a time on, and before another.
+        """
+
+    @property
+    def tallies(self) -> "Tallies":
+        """What was counted of requests, in the same transaction."""
+
+
+class Tallies(Protocol):
+    """Requests and failures by minute, and what was last seen of the counters they come from.
+
+    Lives inside a transaction, as :class:`Records` does. Hours outlive their deployment.
+    """
+
+    async def last(self) -> Look | None:
+        """Return the last look. Until the transaction ends, nobody else gets it."""
+
+    async def add(self, hours: Sequence[Hour], look: Look) -> None:
+        """Add to what is there of these hours, and remember the look as the last one.
+
+        Totals it does not tell stay as they were, unless the run is another: then they go.
+        """
+
+    async def hours(self, deployment: str, since: datetime, until: datetime) -> list[Hour]:
+        """Return the hours that begin from a time on, and before another, oldest first.
+
+        Those without a request may be left out.
+        """
+
+    async def worst(
+        self, deployments: Collection[str], since: datetime, until: datetime, limit: int
+    ) -> list[Hour]:
+        """Return the hours in which a minute had the most failures, the worst first.
+
+        Of equals the newest; none of those without a failure.
+        """
+
+    async def sums(
+        self, deployments: Collection[str], since: datetime, until: datetime
+    ) -> Mapping[str, Tally]:
+        """Return the sum of the same hours for each of many; without a request, none."""
+
+    async def prune(self, before: datetime) -> None:
+        """Delete the hours that begin before a time."""
 
 
 class Store(Protocol):
@@ -195,8 +282,11 @@ class Builder(Protocol):
     def source(self, seal: Seal) -> AsyncIterator[bytes]:
         """Yield the archive of the source, as ``cs pull`` fetches it."""
 
-    async def collect(self, keep: Iterable[str]) -> None:
-        """Delete every bundle and artifact whose digest is not in ``keep``."""
+    async def collect(self, keep: Iterable[str], ready: Iterable[str]) -> None:
+        """Delete every bundle whose digest is not in ``keep``.
+
+        What makes a version runnable is deleted unless its digest is in ``ready`` as well.
+        """
 
 
 class Gateway(Protocol):
@@ -211,14 +301,30 @@ class Gateway(Protocol):
     def published(self, hash_: str) -> Route | None:
         """Return the route as it was last published, for comparison."""
 
-    async def active(self, hash_: str) -> Mapping[str, int]:
-        """Return how many requests are under way, by endpoint address."""
-
     async def restore(self, routes: Sequence[Route]) -> None:
         """Take the whole set at the start of the control process."""
 
     def url(self, hash_: str) -> str:
         """Return the address people use, with no trailing slash."""
+
+
+class Traffic(Protocol):
+    """What the gateway counts: requests under way, how many there were, how they ended."""
+
+    async def active(self, hash_: str) -> Mapping[str, int]:
+        """Return how many requests are under way, by endpoint address."""
+
+    async def loads(self, hashes: Collection[str]) -> Mapping[str, int]:
+        """Return how many requests are under way, by hash; none is not listed.
+
+        Raises an UNAVAILABLE fault when the proxy does not answer.
+        """
+
+    async def split(self, hash_: str, revision: int) -> Tally:
+        """Return what became of the requests that the split of a route led to a revision."""
+
+    async def reading(self, hashes: Collection[str]) -> Reading:
+        """Read all counters of these deployments. Raises an UNAVAILABLE fault as above."""
 
     def idle_since(self, hash_: str, within: float) -> datetime | None:
         """Return since when no request was under way; ``None`` while one is, or nobody knows yet.

@@ -19,6 +19,7 @@ DEFAULT_PORT = 7080
 DEFAULT_HOST = "127.0.0.1"
 DATABASE_URL = "CODESTORE_DATABASE_URL"
 SERVICE_PATH = "CODESTORE_SERVICE_PATH"
+READY_VERSIONS = "CODESTORE_READY_VERSIONS"
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -27,11 +28,15 @@ _FOR_BUILDS_PREFIXES = ("UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PRO
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was said at the last start, kept so that the next one is the same."""
+    """What was said at the last start, kept so that the next one is the same.
+
+    ``ready_versions`` of each service stay runnable although they run nowhere.
+    """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     database_url: bool = False
+    ready_versions: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Settings:
     port: int
     database_url: str | None
     service_path: str
+    ready_versions: int
     build_environment: Mapping[str, str]
 
     @property
@@ -129,7 +135,10 @@ def let_pass(data: Path) -> None:
 
 
 def choose(data: Path, host: str | None, port: int | None) -> Choice:
-    """Combine what is said now with what was said at the last start, and keep it."""
+    """Combine what is said now with what was said at the last start, and keep it.
+
+    Raises ``ValueError`` for a number of versions that is none.
+    """
     file = data / "settings.json"
     choice = Choice(**json.loads(file.read_text())) if file.exists() else Choice()
     choice = replace(
@@ -137,11 +146,21 @@ def choose(data: Path, host: str | None, port: int | None) -> Choice:
         host=host or choice.host,
         port=port or choice.port,
         database_url=bool(os.environ.get(DATABASE_URL)) or choice.database_url,
+        ready_versions=_ready_versions(choice.ready_versions),
     )
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.write_text(json.dumps(asdict(choice)))
     fresh.replace(file)
     return choice
+
+
+def _ready_versions(before: int) -> int:
+    said = os.environ.get(READY_VERSIONS)
+    if not said:
+        return before
+    if not said.isdecimal() or not 1 <= int(said) <= 10_000:
+        raise ValueError(f"{READY_VERSIONS} must be a whole number from 1 to 10000, not {said!r}")
+    return int(said)
 
 
 def read_settings(data: Path) -> Settings:
@@ -159,6 +178,7 @@ def read_settings(data: Path) -> Settings:
         port=choice.port,
         database_url=os.environ.get(DATABASE_URL) or None,
         service_path=os.environ.get(SERVICE_PATH) or _SERVICE_PATH,
+        ready_versions=choice.ready_versions,
         build_environment=environment,
     )
 

@@ -18,6 +18,7 @@ from codestore.actions.waiting import Bulletin
 from codestore.api.app import create_app
 from codestore.api.desk import Desk
 from codestore.clock import SystemClock
+from codestore.domain.canary import Tally
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.services import User
 from codestore.reconcile.loop import Loop
@@ -85,7 +86,7 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     world = make_world(store, manifest)
     clock = SystemClock()
     doors = replace(world.doors, clock=clock)
-    world.driver.now = world.gateway.now = clock.now  # what is asleep here was idle today
+    world.driver.now = world.traffic.now = clock.now  # what is asleep here was idle today
     office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs)
     bulletin = Bulletin(store)
     async with store.begin() as records:
@@ -101,7 +102,12 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     async def status() -> StatusView:
         return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})
 
-    desk = Desk(office, bulletin, doors.gateway.url, plan_of, status, str(uploads))
+    async def tally_of(id_: str) -> Tally | None:
+        return world.traffic.canary
+
+    url_of = doors.gateway.url
+    reading = world.traffic.reading
+    desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading)
     running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
     try:
         yield Stage(create_app(desk), world, uploads)

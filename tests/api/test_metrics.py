@@ -13,7 +13,8 @@ from prometheus_client.samples import Sample
 
 from codestore.actions.queries import Placed
 from codestore.api.metrics import Census
-from codestore.domain.deployments import Deployment, State, counted
+from codestore.domain.deployments import Deployment, State
+from codestore.domain.marking import counted
 from codestore.domain.standby import BOUNDS, Depth
 from tests.api.stage import BOB, EVE, Stage
 from tests.api.test_standby import NOW, live
@@ -23,6 +24,12 @@ FAMILIES = {
     "codestore_deployment_state": "gauge",
     "codestore_instances": "gauge",
     "codestore_wake_seconds": "histogram",
+    "codestore_requests": "counter",
+    "codestore_request_failures": "counter",
+    "codestore_request_duration_seconds": "histogram",
+    "codestore_requests_in_flight": "gauge",
+    "codestore_error_budget_left_ratio": "gauge",
+    "codestore_availability_ratio": "gauge",
 }
 NASTY = ['a"b', "a\\", "a\nb", 'x"} 1\nevil{y="', "ünïcode 🙂", "", "{}", "a,b=c", "\\n", "\r\t"]
 

@@ -12,21 +12,12 @@ import pytest
 
 from codestore.actions.queries import Seen
 from codestore.api import views
-from codestore.domain.deployments import (
-    Deployment,
-    Spec,
-    Wish,
-    counted,
-    doomed,
-    mark_available,
-    mark_failed,
-    mark_live,
-    mark_standby,
-    retargeted,
-)
+from codestore.domain.deployments import Deployment, Spec, Wish, doomed, retargeted
 from codestore.domain.environments import POLICIES, Environment, Kind
 from codestore.domain.faults import failed
-from codestore.domain.manifest import Manifest, Override, Run, RunKind
+from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.marking import counted, mark_available, mark_failed, mark_live, mark_standby
+from codestore.domain.overrides import Override
 from codestore.domain.services import Service
 from codestore.domain.standby import BOUNDS, Depth, Standby
 from codestore.wire import DeploymentView
@@ -40,7 +31,7 @@ MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)))
 def live(kind: Kind = Kind.PRIVATE) -> Deployment:
     spec = Spec(1, 1, "0.0.1", "d1", "ada", NOW, "create")
     born = Deployment("dep-1", "0" * 32, "svc-1", "env-1", kind, None, "blog", NOW, spec)
-    return mark_available(mark_live(born, NOW), 1, 1, NOW)
+    return mark_available(mark_live(born, NOW), 1, 1, None, NOW)
 
 
 def view(deployment: Deployment, manifest: Manifest | None = MANIFEST) -> DeploymentView:
@@ -136,7 +127,7 @@ def test_a_change_under_way_is_explained_by_itself_and_not_by_what_was_before() 
     pushed = retargeted(asleep, "0.0.2", "d2", Wish("ada", SOON, "push 0.0.2"))
     told = view(pushed)
     assert (told.state, told.since, told.reason) == ("deploying", SOON, "push 0.0.2")
-    woken = view(mark_available(mark_live(pushed, SOON), 1, 1, SOON))
+    woken = view(mark_available(mark_live(pushed, SOON), 1, 1, None, SOON))
     assert (woken.state, woken.standby) == ("ready", None)
     assert "frozen" not in (woken.reason or "")
     leaving = view(doomed(asleep, Wish("ada", SOON, "remove")))

@@ -27,7 +27,7 @@ async def test_what_no_kept_version_needs_is_deleted(
     for seal in (gone, command):
         await builder.prepare(seal)
     (root / "runtimes" / "of-an-earlier-platform").mkdir()
-    await builder.collect([kept.digest, "unknown"])
+    await builder.collect([kept.digest, "unknown"], [kept.digest])
     assert artifact.runtime is not None
     left = everything(root)
     assert left["bundles"] == {f"{kept.digest}.tar"}
@@ -44,9 +44,9 @@ async def test_a_shared_environment_stays_for_the_last_that_needs_it(
     one, two = await push(builder, PINNED), await push(builder, {**PINNED, "x": b""})
     await builder.prepare(one)
     artifact = await builder.prepare(two)
-    await builder.collect([two.digest])
+    await builder.collect([two.digest], [two.digest])
     assert await builder.prepared(two) == artifact
-    await builder.collect([])
+    await builder.collect([], [])
     assert not everything(root)["environments"]
 
 
@@ -56,15 +56,15 @@ async def test_what_was_just_pushed_stays_though_nobody_names_it_yet(
     builder = UvBuilder(root, {}, grace=60.0)
     seal = await push(builder, COMMAND)
     await builder.prepare(seal)
-    await builder.collect([])
+    await builder.collect([], [])
     assert await builder.prepared(seal) is not None
     long_ago = time.time() - 61
     os.utime(root / "bundles" / f"{seal.digest}.tar", (long_ago, long_ago))
     again = await push(builder, COMMAND)
-    await builder.collect([])
+    await builder.collect([], [])
     assert await builder.prepared(again) is not None
     os.utime(root / "bundles" / f"{seal.digest}.tar", (long_ago, long_ago))
-    await builder.collect([])
+    await builder.collect([], [])
     assert await builder.prepared(seal) is None
 
 
@@ -73,7 +73,7 @@ async def test_what_is_being_made_is_left_alone(builder: UvBuilder, push: Push) 
 
     async def collect() -> None:
         while True:
-            await builder.collect([])
+            await builder.collect([], [])
 
     preparing = asyncio.create_task(builder.prepare(seal))
     await asyncio.sleep(0)
@@ -84,4 +84,18 @@ async def test_what_is_being_made_is_left_alone(builder: UvBuilder, push: Push) 
 
 
 async def test_nothing_to_collect(sealer: UvBuilder) -> None:
-    await sealer.collect([])
+    await sealer.collect([], [])
+
+
+async def test_what_need_not_be_runnable_keeps_its_bundle_and_is_made_again_from_it(
+    builder: UvBuilder, root: Path, push: Push
+) -> None:
+    ready, resting = await push(builder, SERVICE), await push(builder, PINNED)
+    await builder.prepare(ready)
+    artifact = await builder.prepare(resting)
+    await builder.collect([ready.digest, resting.digest], [ready.digest])
+    left = everything(root)
+    assert left["bundles"] == {f"{ready.digest}.tar", f"{resting.digest}.tar"}
+    assert left["trees"] == left["uses"] == {ready.digest}
+    assert await builder.prepared(resting) is None
+    assert await builder.prepare(resting) == artifact

@@ -5,14 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from codestore.wire import (
+    CanaryView,
     Change,
     Conclusion,
     DeploymentView,
     EnvironmentServices,
     EnvironmentView,
     EventView,
+    HoldView,
     InclusionView,
+    LimitsView,
     LogView,
+    MarkView,
     PlanStep,
     PlanView,
     Problem,
@@ -20,6 +24,8 @@ from codestore.wire import (
     Profile,
     ProjectView,
     ReleaseView,
+    RolloutView,
+    ScaleView,
     ServiceView,
     StandbyView,
     StatusView,
@@ -30,6 +36,12 @@ from codestore.wire import (
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 URL = "http://127.0.0.1:7080/0123456789abcdef0123456789abcde"
+
+
+def _limits(environment: str) -> LimitsView:
+    if environment == "production":
+        return LimitsView(None, None, None, 300.0, 2**30, 2.0)
+    return LimitsView(500.0, 2000, 100 * 2**20, 120.0, 512 * 2**20, 1.0)
 
 
 def deployment(environment: str, state: str = "ready", **other: Any) -> DeploymentView:
@@ -46,10 +58,12 @@ def deployment(environment: str, state: str = "ready", **other: Any) -> Deployme
         "key": None if public else "key-of-the-developer",
         "access": "public" if public else "key",
         "state": state,
-        "instances": 1 if state == "ready" else 0,
+        "instances": (2 if environment == "production" else 1) if state == "ready" else 0,
         "database": f"blog_{environment}",
         "generation": 2,
         "deployed_at": AT if state == "ready" else None,
+        "scale": ScaleView(2, 2, 8) if environment == "production" else ScaleView(1, 1, 1),
+        "limits": _limits(environment),
         "standby_after": 300.0 if environment in ("private", "demo") else None,
         "stop_after": 1800.0 if environment in ("private", "demo") else None,
         "since": AT,
@@ -78,6 +92,69 @@ def sleeper(environment: str = "private", **other: Any) -> DeploymentView:
 def sleeping_service() -> ServiceView:
     held = {"private": sleeper(), "demo": deployment("demo")}
     return ServiceView("svc-2", "wiki", "usr-1", "org-1", held)
+
+
+HELD = HoldView("ada", AT, "rolled back from 0.0.3 to 0.0.2")
+MARKS = [
+    MarkView("0.0.1", "It does not start", AT - timedelta(days=2), "bob"),
+    MarkView("0.0.3", "rolled back from 0.0.3 to 0.0.2", AT, "ada"),
+]
+
+
+def stayer(**other: Any) -> DeploymentView:
+    """Return one that was rolled back, and grew under load."""
+    told: dict[str, Any] = {
+        "instances": 3,
+        "scale": ScaleView(4, 2, 8),
+        "hold": HELD,
+        "marks": MARKS,
+        "previous": "0.0.1",
+    }
+    return deployment("production", **(told | other))
+
+
+def canary(**other: Any) -> CanaryView:
+    told: dict[str, Any] = {
+        "version": "0.0.3",
+        "steps": [5, 25, 100],
+        "hold": 60.0,
+        "error_rate": 0.01,
+        "percent": 5,
+        "since": AT,
+        "next_percent": 25,
+        "next_at": AT + timedelta(minutes=1),
+        "paused": False,
+    }
+    return CanaryView(**(told | other))
+
+
+def rollout(held: DeploymentView | None = None, **other: Any) -> RolloutView:
+    """Return a canary of 0.0.3 under way beside 0.0.2, which serves."""
+    told: dict[str, Any] = {
+        "under_way": True,
+        "from_version": "0.0.2",
+        "to_version": "0.0.3",
+        "asked_by": "ada",
+        "asked_at": AT,
+        "requests": 120,
+        "failures": 1,
+    }
+    beside: dict[str, Any] = {
+        "version": "0.0.2",
+        "digest": "d" * 64,
+        "instances": 2,
+        "generation": 3,
+        "reason": "promote blog 0.0.3 to production",
+        "canary": canary(),
+        "previous": "0.0.1",
+    }
+    held = held or deployment("production", "deploying", **beside)
+    return RolloutView(held, **(told | other))
+
+
+def calm(held: DeploymentView | None = None) -> RolloutView:
+    """Return what is told where no change is under way."""
+    return RolloutView(held or stayer(), under_way=False)
 
 
 def service(state: str = "ready") -> ServiceView:

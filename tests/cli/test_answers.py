@@ -45,6 +45,18 @@ READS: dict[str, tuple[str, Answer]] = {
         "/api/environments/shop/production",
         told(samples.sleepless([samples.deployment("production")])),
     ),
+    "rollout:status shop blog --env production": (
+        "/api/environments/shop/production/services/blog/rollout",
+        told(samples.rollout()),
+    ),
+    "rollout:status shop calm --env production": (
+        "/api/environments/shop/production/services/calm/rollout",
+        told(samples.calm()),
+    ),
+    "env:show shop/staging": (
+        "/api/environments/shop/staging",
+        told(samples.sleepless([samples.stayer(), samples.rollout().deployment])),
+    ),
     "events": (
         "/api/events",
         listing(samples.event("asked"), samples.event("step_done"), *samples.NIGHT),

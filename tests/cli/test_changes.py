@@ -141,7 +141,7 @@ CHANGES = {
     ),
     "project:service:promote shop blog --to staging": (
         ("POST", "/api/projects/shop/services/blog/promote"),
-        {"to": "staging"},
+        {"to": "staging", "canary": None, "force": False},
         samples.release("staging", "deploying"),
     ),
     "project:service:roll shop blog --env production --version latest": (

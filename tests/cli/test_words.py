@@ -13,12 +13,13 @@ from tests.cli.conftest import Cs
 from tests.cli.stage import Stage, listing, told
 
 CONTRACT = {
-    "": "up down status login logout whoami push promote pull logs events plan",
+    "": "up down status login logout whoami push promote pull logs events plan hold unhold",
     "service:": "create list info push promote pull logs remove",
     "version:": "list",
     "project:": "create list info delete",
     "project:service:": "add list info promote roll remove",
     "env:": "list show",
+    "rollout:": "status pause resume abort",
 }
 
 

@@ -5,19 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from codestore.domain.deployments import (
-    Deployment,
-    Spec,
-    State,
-    Wish,
-    doomed,
-    mark_available,
-    mark_failed,
-    mark_live,
-    retargeted,
-)
+from codestore.domain.deployments import Deployment, Spec, State, Wish, doomed, retargeted
 from codestore.domain.environments import Kind
 from codestore.domain.faults import Fault, failed
+from codestore.domain.marking import mark_available, mark_failed, mark_live
 from codestore.domain.names import check_name
 from codestore.domain.secret import Secret
 
@@ -31,13 +22,13 @@ def newborn() -> Deployment:
 
 
 def living() -> Deployment:
-    return mark_available(mark_live(newborn(), NOW), 1, 1, NOW)
+    return mark_available(mark_live(newborn(), NOW), 1, 1, None, NOW)
 
 
 def test_a_life_from_birth_to_removal() -> None:
     born = newborn()
     assert born.state is State.DEPLOYING
-    live = mark_available(mark_live(born, NOW), 1, 1, NOW)
+    live = mark_available(mark_live(born, NOW), 1, 1, None, NOW)
     assert live.state is State.READY
     pushed = retargeted(live, "0.0.2", "d2", WISH)
     assert pushed.state is State.DEPLOYING
@@ -69,10 +60,10 @@ def test_a_second_change_is_refused_naming_who_holds_it_and_since_when() -> None
 
 
 def test_since_moves_only_when_something_changed() -> None:
-    live = mark_available(mark_live(newborn(), NOW), 1, 1, NOW)
-    later = mark_available(live, 1, 1, NOW + timedelta(hours=1))
+    live = mark_available(mark_live(newborn(), NOW), 1, 1, None, NOW)
+    later = mark_available(live, 1, 1, None, NOW + timedelta(hours=1))
     assert later.status.conditions == live.status.conditions
-    degraded = mark_available(live, 0, 1, NOW + timedelta(hours=1))
+    degraded = mark_available(live, 0, 1, None, NOW + timedelta(hours=1))
     assert degraded.state is State.DEGRADED
     assert degraded.status.conditions != live.status.conditions
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codestore.domain.conditions import ConditionType, find
-from codestore.domain.deployments import Deployment, State, counted, mark_awake, mark_standby
+from codestore.domain.deployments import Deployment, State
 from codestore.domain.environments import POLICIES, Kind
-from codestore.domain.manifest import Override, rest
+from codestore.domain.marking import counted, mark_awake, mark_standby
+from codestore.domain.overrides import Override, rest
 from codestore.domain.standby import BOUNDS, Depth, Histogram, Standby, Wakes
 from tests.domain.test_deployments import NOW, living
 

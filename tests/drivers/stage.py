@@ -12,18 +12,20 @@ from pathlib import Path
 
 import httpx
 
+from codestore.domain.environments import Resources
 from codestore.domain.instances import Artifact, InstanceState, View, Workload
-from codestore.domain.manifest import Run, RunKind
+from codestore.domain.manifest import Health, Run, RunKind
 from codestore.domain.secret import Secret
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.launching import Host
 from codestore.drivers.process.logs import FileLogs
+from codestore.drivers.process.rounds import EVERY
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.keeper.client import KeeperClient
 from tests.keeper.house import PATH, House
 
 SERVICES = Path(__file__).parent / "services"
-PATIENCE = 15.0
+PATIENCE = 30.0
 _NUMBERS = itertools.count()
 
 
@@ -38,11 +40,23 @@ def workload(
     runtime: str | None = sys.executable,
     environment: Mapping[str, str] | None = None,
     drain: float = 5.0,
+    health: Health | None = None,
+    resources: Resources | None = None,
 ) -> Workload:
     """A workload: a command, or without one the service in ``app.py``."""
     run = Run(RunKind.COMMAND, command) if command else Run(RunKind.ASGI, ("app:app",))
     secrets = {name: Secret(value) for name, value in (environment or {}).items()}
-    return Workload(id_, 1, Artifact("digest", str(SERVICES), runtime), run, secrets, drain)
+    artifact = Artifact("digest", str(SERVICES), runtime)
+    return Workload(
+        id_,
+        1,
+        artifact,
+        run,
+        secrets,
+        drain,
+        health=health or Health(),
+        resources=resources or Resources(),
+    )
 
 
 def python(id_: str, code: str) -> Workload:
@@ -52,13 +66,17 @@ def python(id_: str, code: str) -> Workload:
 
 @dataclass
 class Stage:
-    """The driver under test; ``restarted`` is another one, as after a restart of ours."""
+    """The driver under test; ``restarted`` is another one, as after a restart of ours.
+
+    Whoever serves is asked ``every`` so many seconds whether it is well.
+    """
 
     house: House
     client: KeeperClient
     driver: ProcessDriver
     host: Host
     logs: FileLogs
+    every: float = EVERY
     tasks: ProcessTasks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +84,7 @@ class Stage:
 
     @asynccontextmanager
     async def restarted(self) -> AsyncIterator["Stage"]:
-        async with opened(self.house) as other:
+        async with opened(self.house, self.every) as other:
             yield other
 
     async def until(self, id_: str, holds: Callable[[View], bool]) -> View:
@@ -93,6 +111,13 @@ class Stage:
         await self.driver.admit(wanted.deployment, name)
         return await self.reach(wanted.deployment, InstanceState.SERVING)
 
+    async def asleep(self, id_: str, name: str, queue: int = 100) -> View:
+        """Freeze an instance; the last connection may take a moment to end."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.driver.standby.freeze(id_, name, queue):
+                await asyncio.sleep(0.01)
+        return await self.reach(id_, InstanceState.FROZEN)
+
     async def said(self, id_: str, text: str) -> None:
         """Return when a deployment has printed this."""
         async with asyncio.timeout(PATIENCE):
@@ -105,12 +130,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def opened(house: House) -> AsyncIterator[Stage]:
+async def opened(house: House, every: float = EVERY) -> AsyncIterator[Stage]:
     """A driver over the keeper of a house."""
     host = Host(house.root / "work", house.logs, PATH)
     client = await house.connect()
-    async with ProcessDriver(client, house.run / "keeper.sock", host) as driver:
-        yield Stage(house, client, driver, host, FileLogs(house.logs, lambda: datetime.now(UTC)))
+    logs = FileLogs(house.logs, lambda: datetime.now(UTC))
+    async with ProcessDriver(client, house.run / "keeper.sock", host, every) as driver:
+        yield Stage(house, client, driver, host, logs, every)
     shutil.rmtree(host.work, ignore_errors=True)
 
 

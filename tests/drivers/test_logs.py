@@ -12,7 +12,7 @@ from codestore.domain.instances import LogLine
 from codestore.drivers.process.logs import FileLogs
 from codestore.keeper.logfile import ROTATE_AT, LogFile
 from codestore.keeper.output import LONGEST, CriLines
-from tests.drivers.stage import Stage, deployment, python
+from tests.drivers.stage import PATIENCE, Stage, deployment, python
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ def texts(lines: list[LogLine]) -> list[str]:
 
 
 async def taken(lines: AsyncIterator[LogLine], count: int) -> list[str]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return [(await anext(lines)).text for _ in range(count)]
 
 
@@ -105,7 +105,7 @@ async def test_a_line_that_is_not_finished_yet_is_told_once_it_is(
         next_line = asyncio.ensure_future(anext(lines))
         one.write(b"c" * LONGEST, 2)
         one.write(b"d\n", 3)
-        text = (await asyncio.wait_for(next_line, 10)).text
+        text = (await asyncio.wait_for(next_line, PATIENCE)).text
     assert text == "a" * 2 * LONGEST + "b" + "c" * LONGEST + "d"
 
 
@@ -175,7 +175,7 @@ async def test_following_can_begin_before_there_is_anything(logs: FileLogs, one:
         first = asyncio.ensure_future(anext(lines))
         await asyncio.sleep(0)
         one.write(b"first\n")
-        assert (await asyncio.wait_for(first, 10)).text == "first"
+        assert (await asyncio.wait_for(first, PATIENCE)).text == "first"
 
 
 async def test_the_platforms_own_notes_are_bounded_too(logs: FileLogs, tmp_path: Path) -> None:

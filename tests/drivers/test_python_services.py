@@ -8,7 +8,7 @@ import pytest
 from codestore.domain.faults import Fault, FaultKind
 from codestore.domain.instances import InstanceState
 from codestore.domain.manifest import Health
-from tests.drivers.stage import Stage, caller, deployment, workload
+from tests.drivers.stage import PATIENCE, Stage, caller, deployment, workload
 from tests.keeper.house import gone, listed
 
 
@@ -137,7 +137,7 @@ async def test_an_instance_that_dies_of_the_question_is_not_asked_again(stage: S
     id_ = deployment()
     await stage.driver.start(workload(id_), 0)
     await stage.reach(id_, InstanceState.READY)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(Fault) as refused:
             await stage.driver.prove(id_, f"{id_}.1.0", Health("/die", 60))
     assert refused.value.letter.code == "instance_gone"
@@ -173,7 +173,7 @@ async def test_an_end_nobody_asked_for_is_a_change_of_the_deployment(stage: Stag
     id_ = deployment()
     await stage.serving(workload(id_))
     await stage.client.signal(f"{id_}.1.0", "SIGKILL")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         async for changed in stage.driver.changes():
             assert changed == id_
             view = await stage.driver.observe(id_)

@@ -13,7 +13,7 @@ import pytest
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import InstanceState, View, Workload
 from codestore.domain.standby import Depth
-from tests.drivers.stage import SERVICES, Stage, caller, deployment, states, workload
+from tests.drivers.stage import PATIENCE, SERVICES, Stage, caller, deployment, states, workload
 
 QUEUE = 100
 BOTH = pytest.mark.parametrize("port", [False, True], ids=["socket", "port"])
@@ -31,8 +31,7 @@ async def frozen(stage: Stage, wanted: Workload) -> View:
     (instance,) = view.instances
     if instance.address is not None:
         await stage.driver.standby.hold(id_, instance.name)
-    assert await stage.driver.standby.freeze(id_, instance.name, QUEUE)
-    return await stage.reach(id_, InstanceState.FROZEN)
+    return await stage.asleep(id_, instance.name, QUEUE)
 
 
 async def armed(stage: Stage, wanted: Workload) -> View:
@@ -114,7 +113,7 @@ async def test_who_waits_in_vain_is_told_why(stage: Stage, port: bool) -> None:
     waiting = [asyncio.create_task(answered(place(view))) for _ in range(5)]
     letter = unavailable("wake_failed", "It cannot be woken", 'It said "no".').letter
     refused = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while refused < len(waiting):
             refused += await stage.driver.standby.refuse(id_, letter)
             await asyncio.sleep(0)

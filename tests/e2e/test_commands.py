@@ -27,6 +27,11 @@ CHANGES = {
     "project:service:promote": "contract-project contract --to staging",
     "project:service:roll": "contract-project contract --env staging --version latest",
     "project:service:remove": "contract-project no-such-service --yes",
+    "rollout:pause": "contract-project contract --env staging",
+    "rollout:resume": "contract-project contract --env staging",
+    "rollout:abort": "contract-project contract --env staging",
+    "hold": "contract-project no-such-service --env staging",
+    "unhold": "contract-project no-such-service --env staging",
 }
 QUESTIONS = {
     "status": "",
@@ -38,6 +43,7 @@ QUESTIONS = {
     "project:info": "contract-project",
     "project:service:list": "contract-project",
     "project:service:info": "contract-project contract",
+    "rollout:status": "contract-project contract --env staging",
     "env:list": "",
     "env:show": "contract/private",
     "plan": "-s contract",

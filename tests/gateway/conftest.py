@@ -120,6 +120,36 @@ class Service:
         writer.write(answer(json.dumps(told).encode()))
 
 
+class Moody:
+    """A service that does what the path says: a status, ``silent``, ``half``, ``cut``, ``junk``."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.arrived: asyncio.Queue[Request] = asyncio.Queue()
+        self.go_on = asyncio.Event()
+
+    async def __call__(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self.arrived.put(request)
+        match request.path.strip("/"):
+            case "silent":
+                await asyncio.Event().wait()
+            case "slow":
+                await self.go_on.wait()
+                writer.write(answer(b"slow"))
+            case "half":
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+                await writer.drain()
+                writer.close()
+            case "cut":
+                writer.close()
+            case "junk":
+                writer.write(b"this is not HTTP\r\n\r\n")
+            case status:
+                writer.write(answer(b"", f"{status} Said"))
+
+
 @dataclass
 class Stage:
     """A gateway and its Envoy in a folder of their own."""
@@ -204,7 +234,13 @@ def free_port() -> int:
 
 
 @pytest.fixture
-async def stage(free_port: int) -> AsyncIterator[Stage]:
+def workers() -> int:
+    """How many threads Envoy has for requests."""
+    return 1
+
+
+@pytest.fixture
+async def stage(free_port: int, workers: int) -> AsyncIterator[Stage]:
     """An Envoy that serves the platform's own paths and nothing else yet."""
     folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
     settings = EnvoySettings(
@@ -212,7 +248,7 @@ async def stage(free_port: int) -> AsyncIterator[Stage]:
         control_socket=folder / "control",
         xds_socket=folder / "xds",
         admin_socket=folder / "admin",
-        workers=1,
+        workers=workers,
     )
     write_bootstrap(settings, folder / "envoy.json")
     client = httpx.AsyncClient(
@@ -250,3 +286,11 @@ def make_route() -> Callable[..., Route]:
         )
 
     return make
+
+
+@pytest.fixture
+async def moody(stage: Stage) -> Moody:
+    """A service that does as it is told."""
+    mood = Moody()
+    mood.address = (await stage.service("moody", mood)).address
+    return mood

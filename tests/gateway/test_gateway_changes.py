@@ -1,44 +1,18 @@
 """Changes under load, and what happens when one of the processes is gone."""
 
 import asyncio
-import contextlib
 import dataclasses
 
 import pytest
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 
 from codestore.domain.faults import Fault
-from codestore.domain.routing import Endpoint
+from codestore.domain.routing import Endpoint, Limits, Split
 from codestore.gateway.resources import resources
 from codestore.gateway.snapshot import Kind, Resource
+from tests.gateway.loading import grown, load
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
-
-
-@contextlib.asynccontextmanager
-async def load(stage, path, connections=4):
-    """Ask for a path without a pause, over connections that are kept; give all that was seen."""
-    seen, stop = [], asyncio.Event()
-
-    async def ask():
-        reader, writer = await stage.streams()
-        while not stop.is_set():
-            writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-            head, body = await stage.read(reader)
-            seen.append((head.split(" ")[1], body))
-        writer.close()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(connections):
-            group.create_task(ask())
-        yield seen
-        stop.set()
-
-
-async def grown(seen, by=50):
-    target = len(seen) + by
-    while len(seen) < target:
-        await asyncio.sleep(0)
 
 
 async def test_a_published_route_is_there_when_publish_returns(stage, make_route):
@@ -97,10 +71,10 @@ async def test_a_draining_endpoint_finishes_and_is_counted_until_then(stage, mak
     both = (Endpoint(old.address, draining=True), Endpoint(new.address))
     await stage.gateway.publish(dataclasses.replace(route, endpoints=both))
     assert (await stage.get(f"/{A}/x")).json()["service"] == "new"
-    assert await stage.gateway.active(A) == {old.address: 1, new.address: 0}
+    assert await stage.gateway.traffic.active(A) == {old.address: 1, new.address: 0}
     finish.set()
     assert (await under_way).text == "slow"
-    assert await stage.gateway.active(A) == {old.address: 0, new.address: 0}
+    assert await stage.gateway.traffic.active(A) == {old.address: 0, new.address: 0}
 
 
 @pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "unix"])
@@ -117,7 +91,7 @@ async def test_requests_under_way_survive_any_change_of_their_route(stage, make_
     await stage.gateway.publish(make_route("a", old.address, keys=("k",)))
     under_way = asyncio.create_task(stage.get(f"/{A}/x", x_user_authorization="k"))
     await arrived.wait()
-    assert await stage.gateway.active(A) == {old.address: 1}
+    assert await stage.gateway.traffic.active(A) == {old.address: 1}
     await stage.gateway.publish(make_route("a", new.address))
     await stage.gateway.publish(make_route("a", unavailable="stopped"))
     await stage.gateway.withdraw(A)
@@ -230,3 +204,30 @@ async def test_a_route_that_envoy_could_not_take_changes_nothing(stage, make_rou
     with pytest.raises(ValueError):
         await stage.gateway.publish(make_route("a", "nowhere"))
     assert (await stage.get(f"/{A}/x")).status_code == 200
+
+
+async def test_a_connection_that_is_kept_outlives_every_change(stage, make_route):
+    """Nothing that is told to Envoy touches its listener, so it has no reason to close one."""
+    service = await stage.service("a")
+    route = make_route("a", service.address)
+    reader, writer = await stage.streams()
+    for change in (
+        route,
+        dataclasses.replace(route, revision=1),
+        dataclasses.replace(route, limits=Limits(rate=500, max_body=10, max_requests=5)),
+        dataclasses.replace(route, split=Split(50, 2, route.endpoints)),
+        dataclasses.replace(route, unavailable="stopped"),
+        dataclasses.replace(route, unavailable="stopped", promised=True),
+        make_route("b", service.address),
+        None,
+        route,
+    ):
+        if change is None:
+            await stage.gateway.withdraw(A)
+        else:
+            await stage.gateway.publish(change)
+        writer.write(f"GET /{A}/x HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        head, _ = await stage.read(reader)
+        assert head.split(" ")[1] in ("200", "404", "503")
+        assert "connection: close" not in head
+    writer.close()

@@ -9,7 +9,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 from google.protobuf.json_format import MessageToDict
 
-from codestore.domain.routing import Access, Endpoint, Limits, Route
+from codestore.domain.routing import Access, Endpoint, Limits, Route, Split
 from codestore.domain.secret import Secret
 from codestore.gateway.resources import platform_resources, resources
 from codestore.gateway.snapshot import Kind
@@ -36,23 +36,56 @@ def scope_routes(route):
     return scope["route_configuration"]["virtual_hosts"][0]["routes"]
 
 
-@pytest.mark.parametrize("case", ["unix", "tcp"])
-def test_a_route_is_said_as_the_golden_file_shows(case, make_route):
-    route = {
-        "unix": make_route("a", "unix:/run/a.sock", keys=("developer", "client")),
-        "tcp": Route(
-            hash="b" * 32,
-            deployment="b",
-            access=Access.PUBLIC,
-            keys=(),
-            endpoints=(
-                Endpoint("tcp://127.0.0.1:8001", draining=True),
-                Endpoint("tcp://[::1]:8002"),
-            ),
-            limits=Limits(idle_timeout=1.5, connect_timeout=0.25, max_body=1024),
-        ),
-    }[case]
-    said = {resource.kind.name: plain(resource) for resource in resources(route)}
+CASES = {
+    "unix": Route(
+        hash="a" * 32,
+        deployment="a",
+        access=Access.KEY,
+        keys=(Secret("developer"), Secret("client")),
+        endpoints=(Endpoint("unix:/run/a.sock"),),
+    ),
+    "tcp": Route(
+        hash="b" * 32,
+        deployment="b",
+        access=Access.PUBLIC,
+        keys=(),
+        endpoints=(Endpoint("tcp://127.0.0.1:8001", draining=True), Endpoint("tcp://[::1]:8002")),
+        limits=Limits(idle_timeout=1.5, connect_timeout=0.25),
+    ),
+    "limited": Route(
+        hash="c" * 32,
+        deployment="c",
+        access=Access.KEY,
+        keys=(Secret("client"),),
+        endpoints=(Endpoint("unix:/run/c.sock"),),
+        limits=Limits(rate=2.5, max_requests=7, max_body=2**33),
+    ),
+    "split": Route(
+        hash="d" * 32,
+        deployment="d",
+        access=Access.PUBLIC,
+        keys=(),
+        endpoints=(Endpoint("unix:/run/d.sock"),),
+        revision=3,
+        split=Split(5, 4, (Endpoint("unix:/run/d4-0.sock"), Endpoint("unix:/run/d4-1.sock"))),
+    ),
+    "promised": Route(
+        hash="e" * 32,
+        deployment="e",
+        access=Access.KEY,
+        keys=(Secret("client"),),
+        endpoints=(Endpoint("unix:/run/e.sock"),),
+        limits=Limits(rate=2.5, max_body=1024),
+        unavailable="It failed.",
+        split=Split(5, 4, (Endpoint("unix:/run/e4-0.sock"),)),
+        promised=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_route_is_said_as_the_golden_file_shows(case):
+    said = {f"{each.kind.name} {each.name}": plain(each) for each in resources(CASES[case])}
     assert said == json.loads((GOLDEN / f"{case}.json").read_text())
 
 

@@ -1,6 +1,7 @@
 """Since when nobody has called: what counts, what does not, and a service that sleeps behind it."""
 
 import asyncio
+import dataclasses
 from datetime import datetime
 
 from websockets.asyncio.client import connect
@@ -14,7 +15,7 @@ PATIENCE = 10.0
 async def idle(stage) -> datetime:
     """Since when there was no request, as soon as that is known."""
     async with asyncio.timeout(PATIENCE):
-        while (since := stage.gateway.idle_since(A, WITHIN)) is None:
+        while (since := stage.gateway.traffic.idle_since(A, WITHIN)) is None:
             await asyncio.sleep(0.02)  # it is read from Envoy now and then, and told to nobody
         return since
 
@@ -22,7 +23,7 @@ async def idle(stage) -> datetime:
 async def busy(stage) -> None:
     """Return when a request is seen to be under way."""
     async with asyncio.timeout(PATIENCE):
-        while stage.gateway.idle_since(A, WITHIN) is not None:
+        while stage.gateway.traffic.idle_since(A, WITHIN) is not None:
             await asyncio.sleep(0.02)
 
 
@@ -69,7 +70,7 @@ async def test_a_stream_counts_as_long_as_it_lasts(stage, make_route):
     async with stage.client.stream("GET", f"/{A}/events"):
         await busy(stage)
         await asyncio.sleep(3 * WITHIN)
-        assert stage.gateway.idle_since(A, WITHIN) is None
+        assert stage.gateway.traffic.idle_since(A, WITHIN) is None
         end.set()
     await idle(stage)
 
@@ -85,7 +86,7 @@ async def test_an_open_websocket_counts_although_nothing_is_said(stage, make_rou
         async with connect(f"ws://127.0.0.1:{stage.settings.port}/{A}/socket"):
             await busy(stage)
             await asyncio.sleep(3 * WITHIN)
-            assert stage.gateway.idle_since(A, WITHIN) is None
+            assert stage.gateway.traffic.idle_since(A, WITHIN) is None
         await idle(stage)
 
 
@@ -93,7 +94,7 @@ async def test_touching_is_as_good_as_a_request(stage, make_route):
     service = await stage.service("a")
     await stage.gateway.publish(make_route("a", service.address))
     first = await idle(stage)
-    stage.gateway.touch(A)
+    stage.gateway.traffic.touch(A)
     assert await idle(stage) > first
 
 
@@ -110,7 +111,21 @@ async def test_who_wants_to_know_more_closely_need_not_wait_for_the_others(stage
     service = await stage.service("a")
     await stage.gateway.publish(make_route("a", service.address))
     async with asyncio.timeout(PATIENCE):
-        while (since := stage.gateway.idle_since(A, 3600)) is None:
+        while (since := stage.gateway.traffic.idle_since(A, 3600)) is None:
             await asyncio.sleep(0.02)
+    await stage.client.get(f"/{A}/x")
+    assert await later_than(stage, since) > since
+
+
+async def test_the_first_request_to_another_revision_is_noticed(stage, make_route):
+    """Although it is the first one of its cluster, as the last one seen was of the other."""
+    service = await stage.service("a")
+    route = make_route("a", service.address)
+    await stage.gateway.publish(route)
+    await stage.client.get(f"/{A}/x")
+    async with asyncio.timeout(PATIENCE):
+        while (since := stage.gateway.traffic.idle_since(A, 3600)) is None:
+            await asyncio.sleep(0.02)
+    await stage.gateway.publish(dataclasses.replace(route, revision=1))
     await stage.client.get(f"/{A}/x")
     assert await later_than(stage, since) > since

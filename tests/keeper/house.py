@@ -21,6 +21,8 @@ from codestore.keeper.protocol import ChildView, Event, Exited
 from codestore.keeper.spec import ChildSpec
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
+PATIENCE = 30.0
+"""Seconds for what takes milliseconds: the machine may be loaded, and nothing is to be measured."""
 IDLE = ("sleep", "1000")
 SAY = """
 import os, socket, sys
@@ -39,6 +41,24 @@ sys.exit(main())
 """
 """A keeper that freezes by signals wherever it runs."""
 
+QUICK_LOOKS = """
+import sys
+from codestore.keeper import shortage
+shortage.LOOK = 0.05
+from codestore.keeper.__main__ import main
+sys.exit(main())
+"""
+"""A keeper that looks often whether the kernel has ended somebody for want of memory."""
+
+UNBOUNDED = """
+import sys
+from codestore.keeper import keeper, limiting
+keeper.pick_limiter = lambda run: limiting.NoLimiter()
+from codestore.keeper.__main__ import main
+sys.exit(main())
+"""
+"""A keeper that can bound nothing, wherever it runs."""
+
 Kind = TypeVar("Kind", bound=Event)
 
 
@@ -55,7 +75,7 @@ def script(name: str, code: str, python: str = sys.executable, **more: object) -
 
 async def event(stream: EventStream, kind: type[Kind], name: str) -> Kind:
     """The next event of this kind about this child or socket."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for each in stream:
             subject = each.socket if hasattr(each, "socket") else each.name
             if isinstance(each, kind) and subject == name:
@@ -73,7 +93,7 @@ async def gone(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(watch, ended.set)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
     finally:
         loop.remove_reader(watch)
@@ -88,7 +108,7 @@ def alive(pid: int) -> bool:
 
 async def frozen(pid: int) -> None:
     """Return when a process has taken notice of its SIGSTOP."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (seen := processes.stat(pid)) and seen.state != "T":
             await asyncio.sleep(0.005)  # nobody but its parent is told
 
@@ -120,7 +140,7 @@ class House:
         """Start a keeper by this command, as this user, and connect when it is ready."""
         cwd = self.root if user else None
         self.keeper = subprocess.Popen(command, cwd=cwd, **user)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 assert self.keeper.poll() is None, "the keeper ended"
                 with contextlib.suppress(KeeperError):
@@ -208,7 +228,7 @@ class House:
 
     def expect_only(self, *pids: int) -> None:
         """Fail unless these are all inhabitants; who has just been killed may take a moment."""
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + PATIENCE
         while (left := self.inhabitants() - set(pids)) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not left, f"processes left behind: {left}"
@@ -218,7 +238,8 @@ class House:
         lines = []
         for line in (self.logs / name).read_text().splitlines():
             match = re.fullmatch(
-                r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (stdout|stderr) ([FP]) (.*)", line
+                r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (stdout|stderr|platform) ([FP]) (.*)",
+                line,
             )
             assert match, f"no CRI line: {line[:200]!r}"
             lines.append((match[1], match[2], match[3]))

@@ -1,6 +1,7 @@
 """The client: waiting, giving up, losing the keeper."""
 
 import asyncio
+import contextlib
 import signal
 
 import pytest
@@ -14,17 +15,21 @@ from tests.keeper.house import House, child, listed
 
 async def test_a_keeper_that_does_not_answer_is_given_up(own_house: House) -> None:
     assert own_house.keeper
-    hasty = await own_house.connect(patience=0.1)
+    hasty = await own_house.connect(patience=0.5)
     own_house.keeper.send_signal(signal.SIGSTOP)
     for attempt in (hasty.list(), anext(hasty.events())):
         with pytest.raises(KeeperError) as late:
             await attempt
-        assert (late.value.code, late.value.message) == ("timeout", "no answer within 0.1 s")
+        assert (late.value.code, late.value.message) == ("timeout", "no answer within 0.5 s")
     own_house.keeper.send_signal(signal.SIGCONT)
     patient = await own_house.connect()
     await patient.listen("blog")
     # The late answer to the first question is not taken for the answer to the next one.
-    assert [each.name for each in (await hasty.list()).sockets] == ["blog"]
+    listing = None
+    while listing is None:
+        with contextlib.suppress(KeeperError):  # half a second may be too short again
+            listing = await hasty.list()
+    assert [each.name for each in listing.sockets] == ["blog"]
 
 
 async def test_nobody_there(empty_house: House) -> None:

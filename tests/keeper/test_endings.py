@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -9,7 +10,17 @@ from codestore.keeper.backoff import FIRST, LONGEST, SETTLED, Backoff
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Exited, Notify, Started
-from tests.keeper.house import House, alive, child, event, frozen, gone, listed, script
+from tests.keeper.house import (
+    PATIENCE,
+    House,
+    alive,
+    child,
+    event,
+    frozen,
+    gone,
+    listed,
+    script,
+)
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 WITH_HELPER = """
@@ -55,7 +66,7 @@ async def test_after_the_grace_the_whole_session_is_killed(client: KeeperClient)
         began = time.monotonic()
         await client.stop("x", grace=0.2)
         assert (await event(events, Exited, "x")).signal == "SIGKILL"
-        assert 0.2 <= time.monotonic() - began < 2
+        assert 0.2 <= time.monotonic() - began < PATIENCE
     await gone(helper)
 
 
@@ -109,13 +120,14 @@ async def test_a_child_is_started_again_with_growing_waits(client: KeeperClient)
         await client.spawn(child("a", "sh", "-c", "exit 7", restart=True))
         ends, starts = [], []
         for _ in range(4):
-            starts.append((await event(events, Started, "a"), time.monotonic()))
-            ends.append((await event(events, Exited, "a"), time.monotonic()))
+            starts.append((await event(events, Started, "a")).child.started_at)
+            ends.append(await event(events, Exited, "a"))
         assert await client.stop("a") is False
-    waits = [start - end for (_, end), (_, start) in zip(ends, starts[1:], strict=False)]
+    # By the keeper's own clock: what it tells may reach us late. A life is short beside a wait.
+    waits = [later - start for start, later in pairwise(starts)]
     shortest = [0.8 * FIRST * 2**number for number in range(3)]
     assert all(wait >= least for wait, least in zip(waits, shortest, strict=True))
-    assert all((end.code, end.will_restart) == (7, True) for end, _ in ends)
+    assert all((end.code, end.will_restart) == (7, True) for end in ends)
     view = await listed(client, "a")
     assert (view.restarts, view.running, view.will_restart) == (3, False, False)
 
@@ -144,7 +156,7 @@ async def test_what_cannot_start_again_is_tried_again(house: House, client: Keep
         await client.spawn(child("a", str(program), restart=True))
         program.unlink()
         await event(events, Exited, "a")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await listed(client, "a")).code != 127:
                 await asyncio.sleep(0.01)
         program.symlink_to("/bin/sleep")

@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from codestore.keeper import looking
-from codestore.keeper.cgroups import CgroupGrip, own_group
+from codestore.keeper.cgroups import CgroupGrip
+from codestore.keeper.groups import own_group
 from codestore.keeper.protocol import Notify
 from tests.keeper.house import House, child, event, gone, listed, run, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep
+
+
+def frozen_in(root: Path) -> list[str]:
+    """The folders of those that were frozen; those that are bounded may be beside them."""
+    return [each.name for each in root.iterdir() if each.is_dir() and each.name.isdigit()]
 
 
 async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
@@ -27,11 +33,11 @@ async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
     async with client.events() as events:
         pid = await client.spawn(script("echo", ECHO, sockets=(("http", "blog"),)))
         await event(events, Notify, "echo")
-    assert not [each for each in folder.iterdir() if each.is_dir()]
+    assert not frozen_in(folder)
     await asleep(client, "echo", "blog")  # from its first freeze on
     assert (folder / str(pid) / "cgroup.procs").read_text().split() == [str(pid)]
     await run(client, child("a", "true"))
-    assert [each.name for each in folder.iterdir() if each.is_dir()] == [str(pid)]
+    assert frozen_in(folder) == [str(pid)]
     await empty_house.kill()
     await gone(control)
     assert folder.exists()
@@ -61,16 +67,16 @@ def test_the_kernel_lists_connections_by_path(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        assert not looking.is_visited(path)
+        assert not looking.is_visited([path])
         with knock(str(path)) as visitor:
-            assert looking.is_visited(path)  # it waits
+            assert looking.is_visited([path])  # it waits
             accepted, _ = listener.accept()
             with accepted:
                 visitor.shutdown(socket.SHUT_WR)
-                assert looking.is_visited(path)
+                assert looking.is_visited([path])
                 visitor.close()
-                assert looking.is_visited(path)
-            assert not looking.is_visited(path)
+                assert looking.is_visited([path])
+            assert not looking.is_visited([path])
 
 
 def test_the_kernel_lists_calls_by_port() -> None:

@@ -9,7 +9,7 @@ from codestore.keeper.client import KeeperClient
 from codestore.keeper.logfile import KEEP, ROTATE_AT, LogFile
 from codestore.keeper.output import LONGEST, CriLines
 from codestore.keeper.protocol import Exited
-from tests.keeper.house import House, child, event, run, script
+from tests.keeper.house import PATIENCE, House, child, event, run, script
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 7, tzinfo=UTC)
 STAMP = b"2026-05-04T03:02:01.000007Z stdout "
@@ -90,7 +90,7 @@ os.write(1, b"said" + os.read(told, 1)[1:])
     began = time.monotonic()
     ended = await run(client, script("a", code, log="a.log"))
     assert ended.code == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE  # the daemon's thousand seconds were not
     assert own_house.log("a.log") == [("stdout", "F", "said")]
 
 

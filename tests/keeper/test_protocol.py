@@ -18,6 +18,7 @@ from codestore.keeper.protocol import (
     Freeze,
     Frozen,
     Listen,
+    Listing,
     Notify,
     Pending,
     Refuse,
@@ -83,6 +84,9 @@ REFUSED: list[tuple[bytes, int | None, str]] = [
     (spawn(restart=None), 7, "spec.restart must be of type bool"),
     (spawn(parent="A"), 7, "'A' is not a name"),
     (spawn(port=1), 7, "spec.port must be of type bool"),
+    (spawn(memory=1.5), 7, "spec.memory must be of type int"),
+    (spawn(memory=0), 7, "memory 0 is not positive"),
+    (spawn(cpu=-1), 7, "cpu -1.0 is not positive"),
     (b'{"id":7,"op":"watch","name":"a","spawn":{"name":"b"}}\n', 7, "spawn.argv is missing"),
     (b'{"id":7,"op":"forward","socket":"a"}\n', 7, "child is missing"),
     (spawn(colour="blue"), 7, "spec.colour is not known"),
@@ -169,13 +173,38 @@ def test_requests_survive_the_crossing() -> None:
         assert codec.decode_request(message) == request
 
 
+def test_what_has_its_default_is_left_out() -> None:
+    """So a keeper of an earlier release is not sent a word that it does not know, unless used."""
+    message = codec.parse(codec.encode_request(5, Spawn(child("a"))))
+    assert set(message["spec"]) == {"name", "argv", "env", "cwd"}
+    assert codec.decode_request(message) == Spawn(child("a"))
+    bounded = child("a", memory=64, cpu=0.5)
+    message = codec.parse(codec.encode_request(5, Spawn(bounded)))
+    assert set(message["spec"]) == {"name", "argv", "env", "cwd", "memory", "cpu"}
+    assert codec.decode_request(message) == Spawn(bounded)
+    assert set(codec.parse(codec.encode_request(5, Stop("a", 0.0)))) == {
+        "id",
+        "op",
+        "name",
+        "grace",
+    }
+
+
+def test_what_an_earlier_keeper_does_not_tell_is_not_missed() -> None:
+    listing = codec.from_json(Listing, {"children": [], "sockets": [], "freezer": "cgroup"})
+    assert (listing.limiter, listing.limits) == ("none", ())
+    ended = {"event": "exited", "name": "a", "pid": 1, "code": None, "signal": "SIGKILL"}
+    event = codec.decode_event({**ended, "label": {}, "will_restart": False})
+    assert event == Exited("a", 1, None, "SIGKILL", {}, False)
+
+
 def test_events_survive_the_crossing() -> None:
     view = ChildView("a", 1, 2.5, True, None, None, False, 0, True, "x", {"k": "v"}, 8000, True)
     events = (
         Started("a", 1, view),
         Frozen("a", frozen=True),
         Woken("s", "a", 0.25, thawed=True),
-        Exited("a", 1, None, "SIGKILL", {"k": "v"}, will_restart=True),
+        Exited("a", 1, None, "SIGKILL", {"k": "v"}, will_restart=True, cause="out of memory"),
         Pending("a"),
         Notify("a", ready=True, status="x"),
     )

@@ -8,7 +8,7 @@ import pytest
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Exited, Notify, Started
-from tests.keeper.house import House, alive, child, event, listed, run, script
+from tests.keeper.house import PATIENCE, House, alive, child, event, listed, run, script
 
 ECHO = """
 listener = socket.socket(fileno=3)
@@ -175,7 +175,7 @@ os.write(1, os.read(told, 20))
 """
     await run(client, script("x", code, log="x.log"))
     orphan = int(house.log("x.log")[0][2])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while Path(f"/proc/{orphan}").exists():  # a zombie would stay for ever
             await asyncio.sleep(0.01)
 
@@ -226,7 +226,7 @@ while True:
         await client.signal("x", "SIGUSR1", group=False)
         await client.signal("x", "SIGUSR2")
     expected = {"leader 10", "leader 12", "helper 12"}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not (house.logs / "x.log").exists() or len(house.log("x.log")) < 3:
             await asyncio.sleep(0.01)
     assert {text for _, _, text in house.log("x.log")} == expected

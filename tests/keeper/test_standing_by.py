@@ -5,10 +5,10 @@ import socket as sockets
 
 import pytest
 
-from codestore.keeper.cgroups import own_group
 from codestore.keeper.client import KeeperClient
+from codestore.keeper.groups import own_group
 from codestore.keeper.protocol import Exited, Started, Woken
-from tests.keeper.house import event, listed, script
+from tests.keeper.house import PATIENCE, event, listed, script
 from tests.keeper.test_forwarding import forwarding, ready
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, NOW, PORT_ECHO, asleep, echoed
@@ -72,7 +72,7 @@ async def test_a_frozen_child_has_a_shorter_queue(sleepers: KeeperClient) -> Non
     async with sleepers.events() as events:
         await sleepers.spawn(script("echo", ECHO, sockets=(("http", "blog"),)))
         await ready(events, "echo")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await sleepers.freeze("echo", "blog", queue=3):
                 await asyncio.sleep(0.005)
         await sleepers.unwatch("blog")  # nobody is thawed: all have to wait
@@ -108,7 +108,7 @@ async def test_no_folder_is_left_by_a_child_whose_helpers_end_later(
             await sleepers.stop(f"leader{turn}", 0)
             await event(events, Exited, f"leader{turn}")
     leaders = [str(pid) for pid in pids]
-    async with asyncio.timeout(10):  # those that were in use then go with the next one
+    async with asyncio.timeout(PATIENCE):  # those that were in use then go with the next one
         while any(folder.name in leaders for folder in own.glob("codestore-*/*")):
             async with sleepers.events() as events:
                 await sleepers.spawn(script("next", "pass"))

@@ -3,6 +3,7 @@
 import asyncio
 
 from codestore.keeper.client import KeeperClient
+from tests.keeper.house import PATIENCE
 
 ECHO = """
 import threading
@@ -42,7 +43,7 @@ async def echoed(path: str, text: bytes) -> bytes:
     """What an echoing child answers to this text and an end; it has closed by then."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             sending = asyncio.create_task(_say(writer, text))
             answer = await reader.read()
             await sending
@@ -59,6 +60,6 @@ async def _say(writer: asyncio.StreamWriter, text: bytes) -> None:
 
 async def asleep(client: KeeperClient, name: str, socket: str) -> None:
     """Return when the keeper has frozen a child; the last connection may take a moment to end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await client.freeze(name, socket):
             await asyncio.sleep(0.005)  # nobody is told of the end of a connection

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from codestore.domain.deployments import Deployment, Spec, Status, mark_failed, mark_live
+from codestore.domain.deployments import Deployment, Spec, Status
 from codestore.domain.environments import Kind
 from codestore.domain.faults import failed
 from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.marking import mark_failed, mark_live
 from codestore.domain.routing import Endpoint
 from codestore.domain.versions import Migration, Seal
 from codestore.plan.desired import Wanted, desired, routed
@@ -128,7 +129,8 @@ def test_the_old_stop_accepting_then_the_route_moves_then_the_change_is_conclude
         (instance(1, DRAINING, address="tcp:1"), {"tcp:1": 0}, 0, ["stop:dep-1.1.0"]),
         (instance(1, DRAINING, address="tcp:1"), {"tcp:1": 3}, 15, ["stop:dep-1.1.0"]),
         (instance(1, ENDED), {}, 0, ["stop:dep-1.1.0"]),
-        (instance(1, READY), {}, 0, ["stop:dep-1.1.0"]),
+        (instance(1, READY), {}, 0, ["drain:dep-1.1.0"]),  # a canary may have requests
+        (instance(1, STARTING), {}, 0, ["stop:dep-1.1.0"]),
     ],
 )
 def test_an_old_instance_leaves(

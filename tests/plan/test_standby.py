@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from codestore.domain.deployments import Deployment, State, mark_live, mark_standby
+from codestore.domain.deployments import Deployment, State
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.instances import Instance, InstanceState, Wake
-from codestore.domain.manifest import Manifest, Override, Run, RunKind
+from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.marking import mark_live, mark_standby
+from codestore.domain.overrides import Override
 from codestore.domain.routing import Endpoint
 from codestore.domain.standby import Depth, Standby
 from codestore.domain.versions import Seal
@@ -110,6 +112,11 @@ def test_it_is_frozen_when_nobody_came_for_its_idle_time(
     assert keys(plan_of(held, seen(held, instance(2, SERVING)), idle)) == expected
 
 
+def scaled(held: Deployment, count: int) -> Deployment:
+    dials = replace(held.spec.dials, scale=count)
+    return replace(held, spec=replace(held.spec, dials=dials))
+
+
 def test_production_never_sleeps() -> None:
     held = awake(Kind.PRODUCTION)
     plan = plan_of(held, seen(held, instance(2, SERVING), instance(2, SERVING, 1)), 1e6)
@@ -117,7 +124,7 @@ def test_production_never_sleeps() -> None:
 
 
 def test_of_several_the_first_is_frozen_last() -> None:
-    held = awake(Kind.DEVELOPMENT)
+    held = scaled(awake(Kind.DEVELOPMENT), 2)
     both = seen(held, instance(2, SERVING), instance(2, SERVING, 1))
     assert keys(plan_of(held, both, 5)) == ["freeze:dep-1.2.1", "freeze:dep-1.2.0"]
 
@@ -271,7 +278,7 @@ def test_while_a_new_version_comes_callers_of_a_sleeping_command_go_on_waiting()
 def test_what_does_not_sleep_any_more_is_thawed() -> None:
     held = replace(sleeping(Depth.FROZEN), kind=Kind.STAGING)
     assert keys(plan_of(held, seen(held, instance(2, FROZEN)), 5)) == ["thaw:dep-1.2.0"]
-    one = awake(Kind.DEVELOPMENT)
+    one = scaled(awake(Kind.DEVELOPMENT), 2)
     plan = plan_of(one, seen(one, instance(2, SERVING), instance(2, FROZEN, 1), idle=None), 5)
     assert keys(plan) == ["thaw:dep-1.2.1"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 # Puts sockets where socket activation has them and becomes the module: only the process itself
 # knows the number that LISTEN_PID must have.

@@ -85,7 +85,12 @@ class Parent:
         return Gate(ours)
 
     def fork(
-        self, service: Path, *arguments: str, shared: socket.socket, **environ: str
+        self,
+        service: Path,
+        *arguments: str,
+        shared: socket.socket,
+        groups: dict[str, Any] | None = None,
+        **environ: str,
     ) -> Instance:
         """Fork a service and let it run."""
         number = len(self.forked)
@@ -104,6 +109,7 @@ class Parent:
                 argv=[sys.executable, "-m", "codestore_sdk.serve", *(arguments or SERVICE)],
                 env=environ,
                 cwd=str(service),
+                **({"groups": groups} if groups else {}),
             )
         os.close(write)
         with gate.socket:

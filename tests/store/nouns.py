@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from codestore.domain.deployments import Deployment, Spec
 from codestore.domain.environments import Environment, Kind
 from codestore.domain.events import Event, EventKind
-from codestore.domain.manifest import Manifest, Override, Run, RunKind
+from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.overrides import Override
 from codestore.domain.services import Key, KeyKind, Project, Service, User
 from codestore.domain.versions import Seal, Version
 

@@ -1,20 +1,19 @@
-"""A whole world in memory, to run the real cycle on; it can crash before or after any effect."""
+"""A whole world in memory, to run the real cycle on."""
 
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from codestore.domain.canary import Tally
 from codestore.domain.faults import failed, unavailable
 from codestore.domain.instances import Artifact
 from codestore.domain.manifest import Manifest
 from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
-from codestore.domain.versions import Seal
+from codestore.domain.versions import Migration, Seal
 from codestore.drivers.fake import FakeDriver
-from codestore.ports import Store
+from codestore.ports import Counters, Reading, Store
 from codestore.reconcile.doors import Doors
 
 
@@ -22,18 +21,25 @@ class CrashError(BaseException):
     """The process dies here. Not an Exception: nothing may catch it and go on."""
 
 
+def _nothing() -> None:
+    """The world goes on."""
+
+
 @dataclass
 class ManualClock:
-    """A clock that moves when told to; its dice are a counter."""
+    """A clock that moves when told to, and by ``tick`` whenever it is read; its dice count."""
 
     at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    drawn: int = 0
+    tick: timedelta = timedelta()
 
     def now(self) -> datetime:
+        self.at += self.tick
         return self.at
 
     def token(self) -> str:
-        return f"{next(self.numbers):012x}" + "0" * 52
+        self.drawn += 1
+        return f"{self.drawn:012x}" + "0" * 52
 
     def pass_(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -41,28 +47,42 @@ class ManualClock:
 
 @dataclass
 class FakeDatabases:
-    """``away``: the server does not answer for the time being."""
+    """``away``: the server does not answer for the time being.
+
+    ``half`` are those that were begun and not finished: a role without a database.
+    """
 
     held: set[str] = field(default_factory=set)
+    half: set[str] = field(default_factory=set)
     away: bool = False
+    midway: Callable[[], None] = _nothing
 
     async def observe(self, name: str) -> bool:
+        self._reach()
         return name in self.held
 
     async def create(self, name: str, password: Secret) -> None:
         self._reach()
+        if name not in self.held:
+            self.half.add(name)
+            self.midway()
+        self.half.discard(name)
         self.held.add(name)
 
     async def drop(self, name: str) -> None:
         self._reach()
-        self.held.discard(name)
+        if name in self.held:
+            self.held.discard(name)
+            self.half.add(name)
+            self.midway()
+        self.half.discard(name)
 
     def _reach(self) -> None:
         if self.away:
             raise unavailable("away", "The database server is away", "no answer")
 
     async def names(self) -> list[str]:
-        return sorted(self.held)
+        return sorted(self.held | self.half)
 
     def settings(self, name: str, password: Secret) -> Mapping[str, Secret]:
         return {"DATABASE_URL": Secret(f"postgresql://{name}")}
@@ -70,18 +90,33 @@ class FakeDatabases:
 
 @dataclass
 class FakeBuilder:
-    """``manifest`` is what every upload turns out to hold; ``unbuildable`` digests fail."""
+    """``manifest`` is what every upload turns out to hold; ``unbuildable`` digests fail.
+
+    ``sealed`` are the digests that are kept, ``ready`` those that can be run. Each version has one
+    migration file more than the one before, if its manifest has migrations at all.
+    """
 
     manifest: Manifest
     unbuildable: set[str] = field(default_factory=set)
     ready: set[str] = field(default_factory=set)
-    digests: "itertools.count[int]" = field(default_factory=itertools.count)
+    sealed: set[str] = field(default_factory=set)
+    drawn: int = 0
+
+    @property
+    def next_digest(self) -> str:
+        return f"digest{self.drawn}"
 
     async def seal(self, upload: Path, service: str) -> Seal:
-        digest = f"digest{next(self.digests)}"
-        return Seal(digest, digest, self.manifest)
+        digest = self.next_digest
+        self.drawn += 1
+        self.sealed.add(digest)
+        files = range(self.drawn) if self.manifest.migrate else ()
+        migrations = tuple(Migration(f"migrations/{n}.sql", f"sha-{n}") for n in files)
+        return Seal(digest, digest, self.manifest, migrations=migrations)
 
     async def prepare(self, seal: Seal) -> Artifact:
+        if seal.digest not in self.sealed:
+            raise failed("bundle_damaged", "The bundle is damaged", "it is not there")
         if seal.digest in self.unbuildable:
             raise failed("build_failed", "The build failed", "no such package")
         self.ready.add(seal.digest)
@@ -93,17 +128,63 @@ class FakeBuilder:
     async def source(self, seal: Seal) -> AsyncIterator[bytes]:
         yield seal.digest.encode()
 
-    async def collect(self, keep: Iterable[str]) -> None:
-        self.ready &= set(keep)
+    async def collect(self, keep: Iterable[str], ready: Iterable[str]) -> None:
+        self.sealed &= set(keep)
+        self.ready &= self.sealed & set(ready)
 
 
 @dataclass
 class FakeGateway:
-    """``quiet_since`` is the moment of the last request, for all deployments together."""
+    """``routes`` is what the proxy follows. ``away``: it does not answer for the time being.
+
+    What was ``confirmed`` is remembered by the control process, and lost with it.
+    """
+
+    routes: dict[str, Route] = field(default_factory=dict)
+    confirmed: dict[str, Route] = field(default_factory=dict)
+    away: bool = False
+
+    async def publish(self, route: Route) -> None:
+        self.confirmed.pop(route.hash, None)
+        self._reach()
+        self.routes[route.hash] = self.confirmed[route.hash] = route
+
+    async def withdraw(self, hash_: str) -> None:
+        self._reach()
+        self.routes.pop(hash_, None)
+        self.confirmed.pop(hash_, None)
+
+    def published(self, hash_: str) -> Route | None:
+        return self.confirmed.get(hash_)
+
+    async def restore(self, routes: Sequence[Route]) -> None:
+        self.routes = {route.hash: route for route in routes}
+        self.confirmed = dict(self.routes)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise unavailable("gateway_unavailable", "The gateway does not answer", "no answer")
+
+    def url(self, hash_: str) -> str:
+        return f"http://fake/{hash_}"
+
+
+@dataclass
+class FakeTraffic:
+    """``quiet_since`` is the moment of the last request, for all deployments together.
+
+    ``under_way`` are the requests of each; ``canaries`` is what became of those of a canary, by
+    hash and revision, ``canary`` of all others. ``counted`` is what a reading finds, unless the
+    proxy is ``away``.
+    """
 
     now: Callable[[], datetime]
-    routes: dict[str, Route] = field(default_factory=dict)
     quiet_since: datetime | None = None
+    under_way: dict[str, int] = field(default_factory=dict)
+    canary: Tally = field(default_factory=Tally)
+    canaries: dict[tuple[str, int], Tally] = field(default_factory=dict)
+    counted: dict[str, Counters] = field(default_factory=dict)
+    away: bool = False
 
     def idle_since(self, hash_: str, within: float) -> datetime | None:
         self.quiet_since = self.quiet_since or self.now()
@@ -112,23 +193,21 @@ class FakeGateway:
     def touch(self, hash_: str) -> None:
         self.quiet_since = self.now()
 
-    async def publish(self, route: Route) -> None:
-        self.routes[route.hash] = route
-
-    async def withdraw(self, hash_: str) -> None:
-        self.routes.pop(hash_, None)
-
-    def published(self, hash_: str) -> Route | None:
-        return self.routes.get(hash_)
-
     async def active(self, hash_: str) -> Mapping[str, int]:
         return {}
 
-    async def restore(self, routes: Sequence[Route]) -> None:
-        self.routes = {route.hash: route for route in routes}
+    async def loads(self, hashes: Collection[str]) -> Mapping[str, int]:
+        return {hash_: self.under_way[hash_] for hash_ in hashes if hash_ in self.under_way}
 
-    def url(self, hash_: str) -> str:
-        return f"http://fake/{hash_}"
+    async def split(self, hash_: str, revision: int) -> Tally:
+        return self.canaries.get((hash_, revision), self.canary)
+
+    async def reading(self, hashes: Collection[str]) -> Reading:
+        if self.away:
+            raise unavailable("gateway_unavailable", "The gateway does not answer", "no answer")
+        return Reading(
+            "fake", {each: self.counted[each] for each in hashes if each in self.counted}
+        )
 
 
 class FakeVault:
@@ -143,40 +222,6 @@ class FakeVault:
 
 
 @dataclass
-class Breaker:
-    """Counts effects and crashes at the one with number ``at``, before or after it happens.
-
-    With ``meanwhile`` it does not crash: that is done first, and the effect goes on.
-    """
-
-    at: int | None = None
-    after: bool = False
-    count: int = 0
-    meanwhile: Callable[[], Awaitable[None]] | None = None
-
-    def guard(self, door: Any, names: Iterable[str]) -> None:
-        """Wrap the effects of a door in place."""
-        for name in names:
-            setattr(door, name, self._wrapped(getattr(door, name)))
-
-    def _wrapped(self, effect: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            mine = self.count == self.at
-            if mine and self.meanwhile is not None:
-                await self.meanwhile()
-                mine = False
-            if mine and not self.after:
-                raise CrashError
-            result = await effect(*args, **kwargs)
-            if mine:
-                raise CrashError
-            return result
-
-        return call
-
-
-@dataclass
 class World:
     """Every door, in memory, with the hooks of a test."""
 
@@ -185,21 +230,26 @@ class World:
     databases: FakeDatabases
     builder: FakeBuilder
     gateway: FakeGateway
+    traffic: FakeTraffic
     clock: ManualClock
-    breaker: Breaker
 
 
 def make_world(store: Store, manifest: Manifest) -> World:
     clock = ManualClock()
     driver = FakeDriver(clock.now)
-    databases, builder, gateway = FakeDatabases(), FakeBuilder(manifest), FakeGateway(clock.now)
-    breaker = Breaker()
-    breaker.guard(driver, ("start", "prove", "admit", "drain", "stop", "remove", "run"))
-    breaker.guard(driver, ("hold", "freeze", "thaw", "stop_frozen", "arm", "disarm", "refuse"))
-    breaker.guard(databases, ("create", "drop"))
-    breaker.guard(builder, ("prepare",))
-    breaker.guard(gateway, ("publish", "withdraw"))
+    databases, builder, gateway = FakeDatabases(), FakeBuilder(manifest), FakeGateway()
+    traffic = FakeTraffic(clock.now)
     doors = Doors(
-        store, driver, driver, driver, driver, databases, builder, gateway, FakeVault(), clock
+        store=store,
+        driver=driver,
+        standby=driver,
+        tasks=driver,
+        logs=driver,
+        databases=databases,
+        builder=builder,
+        gateway=gateway,
+        traffic=traffic,
+        vault=FakeVault(),
+        clock=clock,
     )
-    return World(doors, driver, databases, builder, gateway, clock, breaker)
+    return World(doors, driver, databases, builder, gateway, traffic, clock)

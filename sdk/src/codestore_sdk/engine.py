@@ -12,6 +12,7 @@ a service here must do neither. What is used of uvicorn (0.30 and later), and no
 """
 
 import asyncio
+import gc
 import importlib.util
 import logging
 import socket
@@ -21,6 +22,7 @@ from typing import Any
 from uvicorn.config import WS_PROTOCOLS, Config
 from uvicorn.server import ServerState
 
+from codestore_sdk.endless import RESTART, Endless, Stream, is_events
 from codestore_sdk.errors import StartError
 from codestore_sdk.waking import Wake
 
@@ -36,6 +38,8 @@ KEEP_ALIVE = 365 * 24 * 3600
 # How often a draining server looks whether it is empty, in seconds; uvicorn tells nobody.
 GLANCE = 0.02
 CLOSE = (b"connection", b"close")
+# So many more objects than were freed, and garbage is looked for; Python's own 700 is for scripts.
+GARBAGE = 20_000
 # How long an application may take to notice that its clients were hung up on, in seconds.
 GOODBYE = 1.0
 
@@ -51,6 +55,7 @@ class Responses:
         self.wake = wake
         self.closing = False
         self.left = False
+        self.endless = Endless()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> Any:
         """Serve one request, or pass on what is not HTTP untouched."""
@@ -58,16 +63,30 @@ class Responses:
         added = self.wake.take() if self.wake.pending and kind != "lifespan" else []
         if kind == "lifespan":
             return await self._live(scope, receive, send)
-        if kind != "http":
-            return await self.app(scope, receive, send)
+        stream: Stream | None = None
 
         async def send_with_more(message: Message) -> None:
-            if (self.closing or added) and message["type"] == "http.response.start":
-                more = [*added, CLOSE] if self.closing else added
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
-            await send(message)
+            nonlocal stream
+            if message["type"] == "websocket.accept":
+                await send(message)
+                stream = self.endless.begin(send, RESTART)
+                return
+            if message["type"] == "http.response.start":
+                if self.closing or added:
+                    more = [*added, CLOSE] if self.closing else added
+                    message = {**message, "headers": [*message.get("headers", ()), *more]}
+                if is_events(message.get("headers", ())):
+                    stream = self.endless.begin(send)
+            await (send if stream is None else stream.send)(message)
 
-        return await self.app(scope, receive, send_with_more)
+        try:
+            return await self.app(scope, receive, send_with_more)
+        except OSError:
+            if stream is None or not stream.ended:
+                raise
+        finally:
+            if stream is not None:
+                stream.leave()
 
     async def _live(self, scope: Message, receive: Receive, send: Send) -> Any:
         """Pass the lifespan on; who leaves in it has not merely no use for it."""
@@ -113,6 +132,9 @@ class Engine:
             raise StartError("the application left (SystemExit) in its lifespan startup")
         if self._lifespan.should_exit:
             raise StartError("the application's lifespan startup failed", "see the lines above")
+        # What is there now stays: looking through it for garbage would cost each request its share.
+        gc.freeze()
+        gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
 
     async def stop(self) -> None:
         """Run the application's lifespan shutdown."""
@@ -151,14 +173,20 @@ class Engine:
             await asyncio.sleep(GLANCE)
 
     async def hang_up(self) -> None:
-        """End what is left: WebSockets with code 1012, streams by closing the connection.
+        """End what is left: WebSockets with code 1012, event streams with a last chunk.
+
+        Whatever else has not been answered to its end is cut.
 
         The application sees its clients leave; what has not ended after `GOODBYE` seconds is
         cancelled.
         """
+        await self._responses.endless.end()
+        # A WebSocket is left open until its client has answered: were something unread when it is
+        # closed, the kernel would reset the connection, and the client might never hear the code.
         for connection in list(self._state.connections):
-            connection.shutdown()
-            connection.transport.close()
+            if isinstance(connection, self._config.http_protocol_class):
+                connection.shutdown()
+                connection.transport.close()
         try:
             async with asyncio.timeout(GOODBYE):
                 await self.empty()

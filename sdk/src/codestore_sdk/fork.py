@@ -2,7 +2,8 @@
 
 The parent forks a process that forks the service and ends at once: the orphan falls to the nearest
 subreaper above, which is the keeper. It is told when that has happened, as it ties its life to
-whoever is above it then.
+whoever is above it then. The one in between is in the service's control groups, so the service is
+inside from the first.
 """
 
 import os
@@ -10,7 +11,8 @@ import signal
 import sys
 
 from codestore_sdk.become import become
-from codestore_sdk.packets import Order
+from codestore_sdk.confine import fork_inside
+from codestore_sdk.packets import Groups, Order
 
 
 def fork(order: Order) -> bool:
@@ -23,7 +25,7 @@ def fork(order: Order) -> bool:
         return _cannot(error)
     # The service must not meet a signal before it has put away the parent's handlers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    if _fork_twice():
+    if _fork_twice(order.groups):
         os.close(go)
         become(order, wait)
         return True
@@ -34,13 +36,13 @@ def fork(order: Order) -> bool:
     return False
 
 
-def _fork_twice() -> bool:
+def _fork_twice(groups: Groups) -> bool:
     """Tell whether this is the grandchild; in the parent its own child has been reaped then.
 
     Nothing is told when there is no process left: whoever ordered it sees its gate close.
     """
     try:
-        between = os.fork()
+        between = fork_inside(groups)
     except OSError as error:
         return _cannot(error)
     if between:

@@ -9,10 +9,14 @@ SIGCONT, after a freeze, changes no phase (see `waking`).
 An instance that is ready answers on its private socket only. Accepting, it takes connections
 from the shared socket too, side by side with other instances. Nothing here ever closes an idle
 connection before the drain is over.
+
+Users may be led to the private socket as well, so what comes there is work like any other. But
+nobody else accepts from it: who waits there when the drain begins is let in.
 """
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import sys
@@ -26,6 +30,8 @@ from codestore_sdk.sockets import Listeners
 
 # How long shutting down may take after the drain, in seconds, before the process just ends.
 LEAVE = 5.0
+# How long who waits at the private socket is let in while more keep coming, in seconds.
+LAST_CALL = 0.2
 
 
 class Phase(Enum):
@@ -121,9 +127,12 @@ class Life:
             self._refuse(shared)
 
     async def _drain(self, seconds: float) -> None:
-        for listener in list(self._servers):
-            self._refuse(listener)
         self._engine.last_responses()
+        if self._sockets.shared in self._servers:
+            self._refuse(self._sockets.shared)
+        if self._sockets.private in self._servers:
+            await self._let_in(self._sockets.private)
+            self._refuse(self._sockets.private)
         self._notifier.send("STOPPING=1", f"STATUS={Phase.DRAINING.value}")
         try:
             async with asyncio.timeout(seconds):
@@ -131,11 +140,25 @@ class Life:
         except TimeoutError:
             await self._engine.hang_up()
 
+    async def _let_in(self, listener: socket.socket) -> None:
+        """Give the event loop turns until it has accepted everybody who waits."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LAST_CALL
+        while _is_awaited(listener) and loop.time() < until:  # noqa: ASYNC110 (there is no event)
+            await asyncio.sleep(0)
+
     async def _accept(self, listener: socket.socket) -> None:
         self._servers[listener] = await self._engine.accept(listener)
 
     def _refuse(self, listener: socket.socket) -> None:
         self._servers.pop(listener).close()
+
+
+def _is_awaited(listener: socket.socket) -> bool:
+    """Whether a connection waits to be accepted."""
+    look = select.poll()
+    look.register(listener, select.POLLIN)
+    return bool(look.poll(0))
 
 
 def _leave_anyway() -> None:

@@ -1,10 +1,13 @@
 """What a parent is told to fork: one packet, JSON and descriptors, for each.
 
     {"argv": [...], "env": {...}, "cwd": "...", "umask": 63, "keeper": pid, "death_signal": 9,
-     "fds": ["gate", "stdout", "stderr", "listener", ...]}
+     "fds": ["gate", "stdout", "stderr", "listener", ...],
+     "groups": {"enter": ["/sys/fs/cgroup/.../tasks", ...], "into": "/sys/fs/cgroup/..."}}
 
 `fds` names the packet's descriptors in order. Every name but the first three is a listener's;
-without stdout or stderr that output is discarded.
+without stdout or stderr that output is discarded. `groups`, which may be missing, are the control
+groups that bound the service: the files by which a process enters them, and the one of version 2
+that it can be forked into, or an empty string.
 """
 
 import json
@@ -27,6 +30,14 @@ _DESCRIPTOR = struct.Struct("i")
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """The control groups of a service."""
+
+    enter: tuple[str, ...] = ()
+    into: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A service to become. The descriptors are numbers of the process that received them."""
 
@@ -39,6 +50,7 @@ class Order:
     gate: int
     outputs: tuple[int | None, int | None]
     listeners: tuple[int, ...]
+    groups: Groups = Groups()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class Packet:
         """Return what it asks for. Raises ValueError when it is malformed."""
         if not self.whole:
             raise ValueError("it was cut off")
-        match _parsed(self.data):
+        match parsed := _parsed(self.data):
             case {
                 "argv": list(argv),
                 "env": dict(env),
@@ -68,8 +80,9 @@ class Packet:
                 "death_signal": int(death_signal),
                 "fds": list(names),
             } if argv[1:3] == SERVE and _are_texts([*argv, *env.values()]):
+                groups = _groups(parsed.get("groups"))
                 descriptors = _sorted(names, self.descriptors)
-                return Order(argv, env, cwd, umask, keeper, death_signal, *descriptors)
+                return Order(argv, env, cwd, umask, keeper, death_signal, *descriptors, groups)
         raise ValueError("something is missing, of the wrong type, or no service of ours")
 
 
@@ -103,6 +116,15 @@ def _parsed(data: bytes) -> Any:
 
 def _are_texts(values: Sequence[object]) -> bool:
     return all(isinstance(value, str) for value in values)
+
+
+def _groups(given: object) -> Groups:
+    match given:
+        case None:
+            return Groups()
+        case {"enter": list(enter), "into": str(into)} if _are_texts(enter):
+            return Groups(tuple(enter), into)
+    raise ValueError("its groups are no groups")
 
 
 def _sorted(

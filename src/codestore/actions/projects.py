@@ -1,7 +1,8 @@
 """Projects: create, delete, and the services in them: add, promote, roll, remove."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from codestore.actions.holds import require_free, rolled, unmarked
 from codestore.actions.office import (
     Office,
     emit_asked,
@@ -9,15 +10,32 @@ from codestore.actions.office import (
     find_project,
     find_service,
 )
+from codestore.actions.places import Found, inclusion, members, require_inclusion
 from codestore.actions.services import NO_WAY_BACK, born, find_version, nothing_live, refuse_same
+from codestore.domain.canary import Canary
 from codestore.domain.deployments import Deployment, doomed, require_idle, retargeted
 from codestore.domain.environments import POLICIES, PROJECT_KINDS, Environment, Kind, project_kind
-from codestore.domain.faults import conflict, invalid, not_found
+from codestore.domain.faults import conflict, invalid
 from codestore.domain.names import check_name
+from codestore.domain.overrides import Override
 from codestore.domain.services import Key, Project, Service, User
-from codestore.ports import Records
+from codestore.domain.versions import Version
 
 DESCRIPTION_LIMIT = 1_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a promotion is let in: as a canary, all at once, or (``None``) as the manifest says.
+
+    ``force``: also a version that was left behind there.
+    """
+
+    canary: bool | None = None
+    force: bool = False
+
+
+AS_THE_MANIFEST_SAYS = Entry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +115,17 @@ async def include(office: Office, user: User, ref: str, service_ref: str) -> Inc
 
 
 async def promote_in_project(
-    office: Office, user: User, ref: str, service_ref: str, to: str
+    office: Office,
+    user: User,
+    ref: str,
+    service_ref: str,
+    to: str,
+    entry: Entry = AS_THE_MANIFEST_SAYS,
 ) -> Included:
     """Put the version of the environment before on ``to``: development takes it from demo."""
     kind = project_kind(to)
     async with office.store.begin() as records:
-        project, service, held = await _members(records, user, ref, service_ref)
+        project, service, held = await members(records, user, ref, service_ref)
         demo = await find_deployment(records, service, Kind.DEMO.value)
     async with office.change(demo, *held.values()) as records:
         held = await require_inclusion(records, project, service)
@@ -116,36 +139,51 @@ async def promote_in_project(
         if live is None:
             raise nothing_live(service, source)
         refuse_same(target, live.number, f"{source.kind} has the same version.")
+        require_free(Found(service, project, target), live.number, force=entry.force)
+        version = await find_version(records, service, live.number, published=False)
         wish = office.wish(user, f"promote {service.name} {live.number} to {to}")
-        after = retargeted(target, live.number, live.digest, wish)
+        wish = replace(wish, canary=_canary(version, kind, entry))
+        after = unmarked(retargeted(target, live.number, live.digest, wish), live.number)
         await records.put(after)
         await emit_asked(records, wish, after)
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
 
+def _canary(version: Version, kind: Kind, entry: Entry) -> Canary | None:
+    """Return how a version is let in; with ``--canary`` as usual if its manifest says nothing."""
+    if entry.canary is False:
+        return None
+    said = version.seal.manifest.overrides.get(kind, Override()).canary
+    return said or (Canary() if entry.canary else None)
+
+
 async def roll_in_project(
     office: Office, user: User, ref: str, service_ref: str, to: tuple[str, str]
 ) -> Included:
-    """Put a published version, earlier or later, in an environment: ``to`` is (name, number)."""
+    """Put a published version, earlier or later, in an environment: ``to`` is (name, number).
+
+    Also where it is held: a person says where to go. A way back stays put (see ``rolled``).
+    """
     kind = project_kind(to[0])
     async with office.store.begin() as records:
-        project, service, held = await _members(records, user, ref, service_ref)
+        project, service, held = await members(records, user, ref, service_ref)
     async with office.change(held[kind]) as records:
         target = (await require_inclusion(records, project, service))[kind]
         version = await find_version(records, service, to[1], published=True)
         require_idle(target)
         refuse_same(target, version.number, f"cs version:list {service.name}")
         wish = office.wish(user, f"roll {service.name} on {kind} to {version.number}")
-        after = retargeted(target, version.number, version.digest, wish)
+        after, told = rolled(target, version, wish)
         await records.put(after)
         await emit_asked(records, wish, after)
+        await records.emit(*told)
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
 
 async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Included:
     """Remove a service from a project, with its databases there."""
     async with office.store.begin() as records:
-        project, service, held = await _members(records, user, ref, service_ref)
+        project, service, held = await members(records, user, ref, service_ref)
     async with office.change(*held.values()) as records:
         held = await require_inclusion(records, project, service)
         wish = office.wish(user, f"remove {service.name} from {project.name}")
@@ -154,34 +192,6 @@ async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Inc
         await emit_asked(records, wish, *after)
     undo = f"cs project:service:add {project.name} {service.name}"
     return Included(project, service, after, undo)
-
-
-async def inclusion(records: Records, project: Project, service: Service) -> dict[Kind, Deployment]:
-    """Return the deployments of a service in a project, by kind of environment."""
-    found = await records.find(Deployment, project=project.id, service=service.id)
-    return {held.kind: held for held in found}
-
-
-async def require_inclusion(
-    records: Records, project: Project, service: Service
-) -> dict[Kind, Deployment]:
-    """Return them; raise a Fault when the project does not include the service."""
-    held = await inclusion(records, project, service)
-    if len(held) < len(PROJECT_KINDS):
-        raise not_found(
-            "service in this project",
-            f"{project.name}/{service.name}",
-            f"cs project:service:add {project.name} {service.name}",
-        )
-    return held
-
-
-async def _members(
-    records: Records, user: User, ref: str, service_ref: str
-) -> tuple[Project, Service, dict[Kind, Deployment]]:
-    project = await find_project(records, user, ref)
-    service = await find_service(records, user, service_ref)
-    return project, service, await require_inclusion(records, project, service)
 
 
 def _undo_roll(project: Project, service: Service, before: Deployment) -> str:

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from codestore.actions.office import Office, find_project, find_service
+from codestore.actions.places import kind_of
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import PROJECT_KINDS, Environment, Kind
 from codestore.domain.events import Event
-from codestore.domain.faults import invalid, not_found
+from codestore.domain.faults import not_found
 from codestore.domain.instances import LogLine
 from codestore.domain.manifest import Manifest
 from codestore.domain.names import shown
@@ -155,7 +156,7 @@ async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
         if chosen.project is not None:
             equal["project"] = (await find_project(records, user, chosen.project)).id
         if chosen.environment is not None:
-            equal["kind"] = _kind(chosen.environment).value
+            equal["kind"] = kind_of(chosen.environment).value
         own = {
             held.id: held for held in await records.find(Service, organization=user.organization)
         }
@@ -165,13 +166,16 @@ async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
         return [await see(office, records, user, held) for held in found]
 
 
-async def census(office: Office, user: User) -> list[Placed]:
-    """Return every deployment of the user's organization, in a handful of questions for all."""
+async def census(office: Office, user: User, **equal: str) -> list[Placed]:
+    """Return every deployment of the user's organization, in a handful of questions for all.
+
+    Or only those whose fields equal the values given.
+    """
     async with office.store.begin() as records:
         services_ = await records.find(Service, organization=user.organization)
         projects_ = await records.find(Project, organization=user.organization)
         environments_ = {held.id: held.name for held in await records.find(Environment)}
-        found = await records.find(Deployment)
+        found = await records.find(Deployment, **equal)
     names = {held.id: held.name for held in services_}
     names |= {held.id: held.name for held in projects_}
     return [
@@ -223,19 +227,6 @@ async def _developer_key(
         return None
     keys = await records.find(Key, scope=scope, kind=KeyKind.DEVELOPER.value)
     return office.vault.open(keys[-1].sealed) if keys else None
-
-
-def _kind(name: str) -> Kind:
-    try:
-        return Kind(name)
-    except ValueError as error:
-        kinds = ", ".join(kind.value for kind in Kind)
-        raise invalid(
-            "bad_environment",
-            "No such environment",
-            f'"{shown(name)}" is not an environment.',
-            hint=f"Use one of {kinds}.",
-        ) from error
 
 
 async def environments(

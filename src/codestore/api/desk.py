@@ -1,6 +1,6 @@
 """What the handlers share: the office, the bulletin, and what only the composition root knows."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,8 +10,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from codestore.actions.office import Office, authenticate
 from codestore.actions.queries import Seen, Selection
 from codestore.actions.waiting import Bulletin
+from codestore.domain.canary import Tally
 from codestore.domain.services import User
-from codestore.ports import Page
+from codestore.ports import Page, Reading
 from codestore.wire import PlanView, StatusView
 
 MAX_PAGE = 500
@@ -26,7 +27,9 @@ class Desk:
     url_of: Callable[[str], str]
     plan_of: Callable[[Seen], Awaitable[PlanView]]
     status: Callable[[], Awaitable[StatusView]]
+    tally_of: Callable[[str], Awaitable[Tally | None]]
     uploads: str
+    reading: Callable[[Collection[str]], Awaitable[Reading]]
 
 
 _bearer = HTTPBearer(auto_error=False, description="The token of your profile.")

@@ -1,9 +1,10 @@
-"""What Prometheus may ask: the states of your deployments, and how long their wakes took."""
+"""What Prometheus may ask: the states of your deployments, their requests, their wakes."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import structlog
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -11,12 +12,18 @@ from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFam
 
 from codestore.actions import queries
 from codestore.actions.queries import Placed
-from codestore.api.desk import DeskDep, UserDep
+from codestore.actions.sla import budgets
+from codestore.api.desk import Desk, DeskDep, UserDep
+from codestore.api.red import text_of
 from codestore.api.standby import BEYOND, cumulative, of_each_depth
 from codestore.domain.deployments import State
+from codestore.domain.faults import Fault
+from codestore.domain.promise import Budget
 from codestore.domain.standby import Histogram
+from codestore.ports import Counters
 
 router = APIRouter(tags=["watching"])
+log = structlog.get_logger(__name__)
 PLACE = ("service", "environment", "project")
 
 
@@ -30,7 +37,26 @@ class Exposition(Response):
 async def metrics(desk: DeskDep, user: UserDep) -> Exposition:
     """Tell the figures of your deployments to Prometheus."""
     found = await queries.census(desk.office, user)
-    return Exposition(await asyncio.to_thread(generate_latest, Census(found)))
+    counted, kept = await _counted(desk, found), await budgets(desk.office, found)
+    return Exposition(await asyncio.to_thread(exposition, found, counted, kept))
+
+
+def exposition(
+    placed: Sequence[Placed], counted: Mapping[str, Counters], kept: Mapping[str, Budget]
+) -> bytes:
+    """Return all figures in Prometheus's text format."""
+    return generate_latest(Census(placed)) + text_of(placed, counted, kept).encode()
+
+
+async def _counted(desk: Desk, placed: Sequence[Placed]) -> Mapping[str, Counters]:
+    """Ask the gateway; while it does not answer, everything else is told without it."""
+    if not placed:
+        return {}
+    try:
+        return (await desk.reading([held.deployment.hash for held in placed])).counters
+    except Fault as fault:
+        log.warning("requests are not known", error=str(fault))
+        return {}
 
 
 class Census:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from codestore.actions import projects, queries
-from codestore.actions.projects import Included
+from codestore.actions.projects import Entry, Included
 from codestore.actions.queries import Seen
 from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, PageDep, UserDep
@@ -105,8 +105,9 @@ async def exclude(ref: str, service: str, desk: DeskDep, user: UserDep) -> Chang
 async def promote(
     ref: str, service: str, body: Promotion, desk: DeskDep, user: UserDep
 ) -> Change[ReleaseView]:
-    """Put the version of the environment before on ``to``."""
-    included = await projects.promote_in_project(desk.office, user, ref, service, body.to)
+    """Put the version of the environment before on ``to``, unless that is held."""
+    entry = Entry(body.canary, body.force)
+    included = await projects.promote_in_project(desk.office, user, ref, service, body.to, entry)
     return await _released(desk, user, included)
 
 
@@ -114,7 +115,7 @@ async def promote(
 async def roll(
     ref: str, service: str, body: Roll, desk: DeskDep, user: UserDep
 ) -> Change[ReleaseView]:
-    """Put any published version, forwards or back, in an environment."""
+    """Put any published version, forwards or back, in an environment; back it is held there."""
     target = (body.environment, body.version)
     included = await projects.roll_in_project(desk.office, user, ref, service, target)
     return await _released(desk, user, included)

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from codestore.actions.queries import Seen
+from codestore.api.dials import canary_view, hold_view, limits_view, marks_view, scale_view
 from codestore.api.problems import problem
 from codestore.api.standby import standby_view, wakes_views
+from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
-from codestore.domain.environments import POLICIES, Environment
+from codestore.domain.environments import POLICIES, Environment, Policy
 from codestore.domain.events import Event
 from codestore.domain.instances import LogLine
-from codestore.domain.manifest import Override, rest
+from codestore.domain.overrides import Override, rest
 from codestore.domain.routing import Access
 from codestore.domain.secret import Secret
 from codestore.domain.services import Project, Service
@@ -23,6 +25,7 @@ from codestore.wire import (
     LogView,
     ProjectView,
     ReleaseView,
+    RolloutView,
     ServiceView,
     VersionView,
     Wait,
@@ -34,10 +37,11 @@ UrlOf = Callable[[str], str]
 def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
     """Show a deployment. The version is the one that serves; before there is one, none."""
     deployment = seen.deployment
-    live = deployment.status.live
+    live, previous = deployment.status.live, deployment.status.previous
     failure = deployment.status.failure
     since, reason = deployment.explanation or (None, None)
-    asleep_after, gone_after = _rest(seen)
+    policy, override = _rules(seen)
+    asleep_after, gone_after = rest(policy, override) or (None, None)
     return DeploymentView(
         id=deployment.id,
         environment=seen.environment.name,
@@ -48,12 +52,14 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
         digest=live.digest if live else None,
         url=url_of(deployment.hash),
         key=seen.key.reveal() if seen.key else None,
-        access=POLICIES[deployment.kind].access.value,
+        access=policy.access.value,
         state=deployment.state.value,
         instances=deployment.status.serving,
         database=seen.database,
         generation=deployment.spec.generation,
         deployed_at=live.since if live else None,
+        scale=scale_view(deployment.spec.dials.scale, policy, override),
+        limits=limits_view(policy, override),
         failure=problem(failure.letter) if failure else None,
         since=since,
         reason=reason,
@@ -61,6 +67,28 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
         standby_after=asleep_after,
         stop_after=gone_after,
         wakes=wakes_views(deployment.status.wakes),
+        previous=previous.number if previous else None,
+        hold=hold_view(deployment.spec.dials.hold),
+        marks=marks_view(deployment.status.marks),
+        canary=canary_view(deployment),
+    )
+
+
+def rollout_view(deployment: Deployment, shown: DeploymentView, tally: Tally | None) -> RolloutView:
+    """Show the change under way, if there is one; a removal is none that goes anywhere."""
+    spec = deployment.spec
+    if not deployment.busy or spec.removed:
+        return RolloutView(shown, under_way=False)
+    return RolloutView(
+        deployment=shown,
+        under_way=True,
+        from_version=shown.version,
+        to_version=spec.number,
+        asked_by=spec.asked_by,
+        asked_at=spec.asked_at,
+        requests=tally.requests if tally else None,
+        failures=tally.failures if tally else None,
+        aborted_by=spec.dials.aborted_by,
     )
 
 
@@ -198,11 +226,11 @@ def waits(deployments: Iterable[Deployment]) -> list[Wait]:
     return [Wait(held.id, held.kind.value, held.spec.generation) for held in deployments]
 
 
-def _rest(seen: Seen) -> tuple[float, float] | tuple[None, None]:
-    """Return after which idle times this very deployment is frozen and stopped."""
+def _rules(seen: Seen) -> tuple[Policy, Override]:
+    """Return what holds for this very deployment: its environment's policy, and its manifest."""
     kind = seen.deployment.kind
     overrides = seen.manifest.overrides if seen.manifest else {}
-    return rest(POLICIES[kind], overrides.get(kind, Override())) or (None, None)
+    return POLICIES[kind], overrides.get(kind, Override())
 
 
 def _by_environment(seen: Sequence[Seen], url_of: UrlOf) -> dict[str, DeploymentView]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -83,21 +83,25 @@ class UvBuilder:
         while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece
 
-    async def collect(self, keep: Iterable[str]) -> None:
+    async def collect(self, keep: Iterable[str], ready: Iterable[str]) -> None:
         """Delete what only other versions need; what is being made or is new stays."""
-        kept = frozenset(keep)
+        kept, runnable = frozenset(keep), frozenset(ready)
         current = await self._runtimes.digest()
         condemned = partial(collection.condemned_versions, self._folders, kept, self._grace)
         for digest in await asyncio.to_thread(condemned):
-            if not self._turns.busy(digest):
-                async with self._turns.take(digest):
-                    await asyncio.to_thread(
-                        collection.drop_version, self._folders, digest, self._grace
-                    )
+            await self._drop(collection.drop_version, digest)
+        resting = partial(collection.resting_versions, self._folders, runnable, self._grace)
+        for digest in await asyncio.to_thread(resting):
+            await self._drop(collection.drop_tree, digest)
         for key in await asyncio.to_thread(collection.unused_environments, self._folders):
             async with self._turns.take(key):
                 await asyncio.to_thread(collection.drop_environment, self._folders, key)
         await asyncio.to_thread(collection.drop_runtimes, self._folders, current)
+
+    async def _drop(self, drop: Callable[[Folders, str, float], None], digest: str) -> None:
+        if not self._turns.busy(digest):
+            async with self._turns.take(digest):
+                await asyncio.to_thread(drop, self._folders, digest, self._grace)
 
     def _verified(self, digest: str) -> Inventory:
         with self._opened(digest) as file:

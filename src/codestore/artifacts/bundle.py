@@ -119,8 +119,9 @@ def _as_sealed(manifest: Manifest) -> dict[str, Any]:
     if manifest.preload:
         del sealed["preload"]
     for override in sealed["overrides"].values():
-        if override["stop"] is None:
-            del override["stop"]
+        for key in ("stop", "limits", "canary"):
+            if override[key] is None:
+                del override[key]
     return sealed
 
 

@@ -34,6 +34,19 @@ def condemned_versions(folders: Folders, keep: frozenset[str], grace: float) -> 
     return sorted(digest for digest in digests if not _new(folders.bundle(digest), grace))
 
 
+def resting_versions(folders: Folders, ready: frozenset[str], grace: float) -> list[str]:
+    """Return the digests that need not be runnable: not ``ready``, and not sealed just now."""
+    digests = {place.name for place in (*folders.trees.iterdir(), *folders.uses.iterdir())} - ready
+    return sorted(digest for digest in digests if not _new(folders.bundle(digest), grace))
+
+
+def drop_tree(folders: Folders, digest: str, grace: float) -> None:
+    """Delete what makes a version runnable; its bundle, from which it can be made again, stays."""
+    if not _new(folders.bundle(digest), grace):
+        folders.discard(folders.tree(digest))
+        folders.discard(folders.uses / digest)
+
+
 def drop_version(folders: Folders, digest: str, grace: float) -> None:
     """Delete a version, unless it was sealed again meanwhile."""
     with folders.moving:

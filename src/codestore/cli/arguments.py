@@ -21,3 +21,9 @@ OfEnvironment = Annotated[
 ]
 ToEnvironment = Annotated[str | None, typer.Option("--env", help="In this environment.")]
 ToVersion = Annotated[str | None, typer.Option("--version", help="A number, or latest.")]
+
+Owner = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROJECT]", help="Its project; for private and demo the service."),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever wants to move it on.")]

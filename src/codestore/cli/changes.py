@@ -35,15 +35,20 @@ def conclude(
     """Wait until a change is live and print it; with ``detach``, print it as it is now."""
     document = change["document"]
     if change["waits"] and not detach:
-        conclusion = _follow(session, change["waits"])
+        conclusion = followed(session, change["waits"])
         if not conclusion["succeeded"]:
             _tell_failure(session, conclusion)
         document = refreshed(document, conclusion["deployments"])
     session.output.answer(document, view)
     if detach:
-        session.output.aside(f"Going on; follow it: {_how_to_follow(change['waits'])}")
+        going_on(session, change["waits"])
     undo = change["undo"] or "there is no earlier version to go back to"
     session.output.aside(f"Undo: {undo}")
+
+
+def going_on(session: Session, waits: list[Document]) -> None:
+    """Say how to follow what is not waited for."""
+    session.output.aside(f"Going on; follow it: {_how_to_follow(waits)}")
 
 
 def refreshed(document: Any, deployments: dict[str, Document]) -> Any:
@@ -57,12 +62,15 @@ def refreshed(document: Any, deployments: dict[str, Document]) -> Any:
     return document
 
 
-def _follow(session: Session, waits: list[Document]) -> Document:
-    """Show the steps of a change until it is concluded; return the conclusion."""
+def followed(session: Session, waits: list[Document], *, told: bool = True) -> Document:
+    """Show the steps of a change until it is concluded; return the conclusion.
+
+    Not ``told``: the steps are those of a change that somebody else asked for.
+    """
     names = {wait["deployment"]: wait["environment"] for wait in waits}
     with _interruptible(session, waits), Steps(session.output, names) as steps:
         for message in _messages(session.client, waits, steps):
-            if message.event == "event":
+            if message.event == "event" and told:
                 steps.show(json.loads(message.data))
             elif message.event == "end":
                 conclusion: Document = json.loads(message.data)

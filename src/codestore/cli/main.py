@@ -14,7 +14,9 @@ from codestore.cli.commands import (
     host,
     inclusions,
     projects,
+    rollouts,
     services,
+    sla,
     watching,
 )
 from codestore.cli.output import Output
@@ -32,8 +34,10 @@ COMMANDS = tuple(
             services.commands,
             projects.commands,
             inclusions.commands,
+            rollouts.commands,
             environments.commands,
             watching.commands,
+            sla.commands,
         )
     )
 )

@@ -8,6 +8,8 @@ from codestore.cli.loading import load
 from codestore.cli.output import Output
 from codestore.cli.view import seconds
 
+_WAITING = "waiting for the platform…"
+_STEPS = frozenset({"step_started", "step_done", "step_failed"})
 # ``live`` and ``failed`` are not told here: only the end of the wait says how it went. How the
 # version before slept and woke meanwhile is no step of the change.
 _SILENT = frozenset({"asked", "live", "failed", "removed", "standby", "woken", "wake_failed"})
@@ -55,13 +57,14 @@ class Steps:
     def __init__(self, output: Output, names: dict[str, str]) -> None:
         self._names = names
         self._running: dict[str, str] = {}
+        self._idle = _WAITING
         self._teller: Teller = (
             load("forms.spinner").Spinner() if sys.stderr.isatty() else Plain(output)
         )
 
     def __enter__(self) -> "Steps":
         self._teller.start()
-        self._teller.turn("waiting for the platform…")
+        self._teller.turn(self._idle)
         return self
 
     def __exit__(
@@ -82,13 +85,17 @@ class Steps:
         if kind in _SILENT:
             return
         environment = self._names.get(id_) or event["environment"]
-        line = f"{environment:<12} {event['message']}…"
+        line = f"{environment:<12} {event['message']}"
         if kind == "step_started":
-            self._running[id_] = line
-        else:
+            self._running[id_] = f"{line}…"
+        elif kind in _STEPS:
             self._running.pop(id_, None)
-            self._teller.keep(_over(line, event))
-        self._teller.turn("\n  ".join(self._running.values()) or "waiting for the platform…")
+            self._teller.keep(_over(f"{line}…", event))
+        else:
+            self._teller.keep(line)
+        if kind == "canary":
+            self._idle = f"{line}…"  # for as long as its share is held there is nothing to do
+        self._teller.turn("\n  ".join(self._running.values()) or self._idle)
 
 
 def _over(line: str, event: dict[str, Any]) -> str:

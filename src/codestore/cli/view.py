@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+_SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 Document = dict[str, Any]
 Row = tuple[str, ...]
 
@@ -63,6 +64,14 @@ def span(value: float) -> str:
         if value >= length and value % length == 0:
             return f"{value / length:g}{unit}"
     return f"{value:g}s"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes that was set, as a manifest would say it: ``512MiB``, ``1000``."""
+    for unit, length in _SIZES:
+        if value >= length and value % length == 0:
+            return f"{value // length}{unit}"
+    return f"{value}"
 
 
 def _steers(letter: str) -> bool:

@@ -11,6 +11,7 @@ class ConditionType(StrEnum):
     ROLLED_OUT = "rolled_out"  # the wanted generation is the one that serves
     AVAILABLE = "available"  # requests are answered
     AWAKE = "awake"  # it runs; if not, the next request wakes it
+    WITHIN_BUDGET = "within_budget"  # failures do not eat the month's error budget too fast
 
 
 class Truth(StrEnum):

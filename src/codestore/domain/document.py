@@ -5,7 +5,7 @@ Values arrive as plain Python data with a table of line numbers; nothing here kn
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from codestore.domain.faults import Fault, invalid
@@ -13,6 +13,17 @@ from codestore.domain.names import shown
 
 Path = tuple[str, ...]
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)?")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(KiB|MiB|GiB|KB|MB|GB)?")
+_BYTES = {
+    "": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -97,6 +108,42 @@ class Document:
             problem = f"must be a time, not {_kind(raw)}" if match is None else "is out of range"
             raise self.fault(problem, f"As in 10s, 5m or 1h; {low:g} s to {high:g} s.")
         return seconds
+
+    def number(self, low: float, high: float) -> float:
+        """Return a number between ``low`` and ``high``."""
+        value = self.value
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        if not plain or not low <= float(str(value)) <= high:
+            raise self.fault(f"must be a number, not {_kind(value)}", f"{low:g} to {high:g}.")
+        return float(str(value))
+
+    def size(self, low: int, high: int) -> int:
+        """Return bytes from ``512KiB``, ``10MiB``, ``1GiB`` or a bare number of bytes."""
+        raw = self.value
+        match = None if isinstance(raw, bool) else _SIZE.fullmatch(str(raw))
+        found = int(float(match[1]) * _BYTES[match[2] or ""]) if match else -1
+        if not low <= found <= high:
+            problem = f"must be a size, not {_kind(raw)}" if match is None else "is out of range"
+            raise self.fault(problem, f"As in 10MiB or 1GiB; {low:,} to {high:,} bytes.")
+        return found
+
+    def percentage(self) -> float:
+        """Return a share from ``1%`` or ``0.5%``: more than 0, at most 1."""
+        match = _PERCENT.fullmatch(str(self.value))
+        share = float(match[1]) / 100 if match else 0.0
+        if not 0 < share <= 1:
+            raise self.fault(f"must be a percentage, not {_kind(self.value)}", "As in 1%.")
+        return share
+
+    def wholes(self, low: int, high: int) -> tuple[int, ...]:
+        """Return a list of 1 to 20 whole numbers between ``low`` and ``high``."""
+        value = self.value
+        if not isinstance(value, list | tuple) or not 0 < len(value) <= 20:
+            raise self.fault(f"must be a list of numbers, not {_kind(value)}", f"{low} to {high}.")
+        return tuple(
+            replace(self, value=item, path=(*self.path, str(at))).whole(low, high)
+            for at, item in enumerate(value)
+        )
 
     def texts(self, check: Callable[[str], bool], hint: str) -> tuple[str, ...]:
         """Return a list of at most 100 strings that all pass ``check``."""

@@ -22,6 +22,17 @@ SERVICE_KINDS = (Kind.PRIVATE, Kind.DEMO)
 PROJECT_KINDS = (Kind.DEVELOPMENT, Kind.STAGING, Kind.PRODUCTION)
 
 
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What an instance may use: bytes of memory, and processor cores; ``None`` is no limit."""
+
+    memory: int | None = None
+    cpu: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What holds in an environment. Times in seconds.
@@ -30,7 +41,10 @@ class Policy:
     ``standby`` is the idle time after which a deployment is frozen (``None``: never), ``stop`` the
     one after which no process is left of it; ``may_sleep`` says whether a manifest may set them.
     While it is woken, at most ``queue`` callers wait, each at most ``queue_timeout``. ``promise``
-    is the share of requests that must succeed in a month (``None``: no promise).
+    is the share of requests that must succeed in a month (``None``: no promise). ``concurrency``
+    is how many requests at once are meant for one instance; between ``min_instances`` and
+    ``max_instances`` their number follows it. With ``returns`` a young version that fails gives
+    way to the one before.
     """
 
     kind: Kind
@@ -45,16 +59,60 @@ class Policy:
     queue_timeout: float = 60.0
     drain: float = 10.0
     limits: Limits = field(default_factory=Limits)
+    resources: Resources = field(default_factory=Resources)
+    concurrency: int = 40
+    returns: bool = False
     promise: float | None = None
 
 
+_RULES = Limits(
+    idle_timeout=120.0, max_body=100 * MEBIBYTE, rate=500.0, max_requests=2_000
+)  # for whatever is not production
+_SMALL = Resources(memory=512 * MEBIBYTE, cpu=1.0)
+
 POLICIES: dict[Kind, Policy] = {
-    Kind.PRIVATE: Policy(Kind.PRIVATE, Access.KEY, None, 300.0, True, 0, 1),
-    Kind.DEMO: Policy(Kind.DEMO, Access.PUBLIC, Kind.PRIVATE, 300.0, True, 0, 1),
-    Kind.DEVELOPMENT: Policy(Kind.DEVELOPMENT, Access.KEY, Kind.DEMO, None, True, 1, 2),
-    Kind.STAGING: Policy(Kind.STAGING, Access.KEY, Kind.DEVELOPMENT, None, True, 1, 2),
+    Kind.PRIVATE: Policy(
+        Kind.PRIVATE, Access.KEY, None, 300.0, True, 0, 1, limits=_RULES, resources=_SMALL
+    ),
+    Kind.DEMO: Policy(
+        Kind.DEMO, Access.PUBLIC, Kind.PRIVATE, 300.0, True, 0, 1, limits=_RULES, resources=_SMALL
+    ),
+    Kind.DEVELOPMENT: Policy(
+        Kind.DEVELOPMENT,
+        Access.KEY,
+        Kind.DEMO,
+        None,
+        True,
+        1,
+        2,
+        limits=_RULES,
+        resources=_SMALL,
+        returns=True,
+    ),
+    Kind.STAGING: Policy(
+        Kind.STAGING,
+        Access.KEY,
+        Kind.DEVELOPMENT,
+        None,
+        True,
+        1,
+        2,
+        limits=_RULES,
+        resources=_SMALL,
+        returns=True,
+    ),
     Kind.PRODUCTION: Policy(
-        Kind.PRODUCTION, Access.KEY, Kind.STAGING, None, False, 2, 8, drain=30.0, promise=0.999
+        Kind.PRODUCTION,
+        Access.KEY,
+        Kind.STAGING,
+        None,
+        False,
+        2,
+        8,
+        drain=30.0,
+        resources=Resources(memory=1024 * MEBIBYTE, cpu=2.0),
+        returns=True,
+        promise=0.999,
     ),
 }
 

@@ -23,6 +23,13 @@ class EventKind(StrEnum):
     STANDBY = "standby"
     WOKEN = "woken"
     WAKE_FAILED = "wake_failed"
+    SCALED = "scaled"
+    CANARY = "canary"
+    RETURNING = "returning"
+    HELD = "held"
+    RELEASED = "released"
+    BUDGET_BURNING = "budget_burning"
+    BUDGET_CALM = "budget_calm"
     REMOVED = "removed"
 
 

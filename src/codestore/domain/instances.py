@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from codestore.domain.manifest import Run
+from codestore.domain.environments import Resources
+from codestore.domain.manifest import Health, Run
 from codestore.domain.routing import Endpoint
 from codestore.domain.secret import Secret
 from codestore.domain.standby import Depth
@@ -30,6 +31,9 @@ class Instance:
     """One running copy. ``ending`` says how it ended (``exit code 1``), once it has.
 
     ``address`` is its own endpoint, or ``None`` when it accepts from one shared by all instances.
+    ``private`` is where it alone answers, also before it takes requests of users. ``failing``
+    says what is wrong with one that serves (``/health answered 500``), if anything is;
+    ``dismissed`` that it was told to leave.
     """
 
     name: str
@@ -39,6 +43,9 @@ class Instance:
     since: datetime
     address: str | None = None
     ending: str | None = None
+    private: str | None = None
+    failing: str | None = None
+    dismissed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ class Artifact:
 class Workload:
     """What a driver needs to run something of a version: an instance, or a task.
 
-    ``preload``: the driver may load its libraries before an instance is wanted.
+    ``preload``: the driver may load its libraries before an instance is wanted. ``health`` is
+    asked of an instance as long as it serves; ``resources`` bound what each may use.
     """
 
     deployment: str
@@ -93,6 +101,8 @@ class Workload:
     environment: Mapping[str, Secret] = field(default_factory=dict)
     drain: float = 10.0
     preload: bool = True
+    health: Health = field(default_factory=Health)
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)

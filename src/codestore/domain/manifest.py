@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from codestore.domain.document import Document
-from codestore.domain.environments import POLICIES, Kind, Policy
+from codestore.domain.environments import Kind
 from codestore.domain.names import SERVICE_NAME, check_name
+from codestore.domain.overrides import Override, read_overrides
 
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ASGI = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\(\))?")
@@ -26,7 +27,6 @@ _KEYS = (
     "environments",
 )
 FILE = "codestore.yaml"
-LONGEST_REST = 86_400.0  # seconds
 
 
 class RunKind(StrEnum):
@@ -57,17 +57,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
-    """What a manifest changes in an environment's policy; ``None`` leaves it. Seconds."""
-
-    standby: float | None = None
-    stop: float | None = None
-    min_instances: int | None = None
-    max_instances: int | None = None
-    concurrency: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """A checked ``codestore.yaml``. ``preload``: its libraries may be loaded before it wakes."""
 
@@ -83,16 +72,6 @@ class Manifest:
     secrets: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     overrides: Mapping[Kind, Override] = field(default_factory=dict)
-
-
-def rest(policy: Policy, override: Override) -> tuple[float, float] | None:
-    """Return after which idle times a deployment is frozen and stopped; ``None``: it never is."""
-    standby = policy.standby if override.standby is None else override.standby
-    if standby is None or not policy.may_sleep:
-        return None
-    # Who says only when it is frozen is to have something of that.
-    stop = max(policy.stop, 2 * standby) if override.stop is None else override.stop
-    return standby, max(standby, stop)
 
 
 def read_manifest(document: Document, files: frozenset[str]) -> Manifest:
@@ -122,7 +101,7 @@ def read_manifest(document: Document, files: frozenset[str]) -> Manifest:
         services=top.child("services").texts(
             lambda key: bool(SERVICE_NAME.fullmatch(key)), "A list of service names."
         ),
-        overrides=_overrides(top.child("environments")),
+        overrides=read_overrides(top.child("environments")),
     )
 
 
@@ -205,51 +184,3 @@ def _health(node: Document) -> Health:
         raise path.fault("must be a path that starts with /", "As in /health.")
     seconds = Health().timeout if timeout.missing else timeout.duration(0.1, 600)
     return Health(checked, seconds)
-
-
-def _overrides(node: Document) -> Mapping[Kind, Override]:
-    if node.missing:
-        return {}
-    node.mapping([kind.value for kind in Kind])
-    return {
-        kind: _override(node.child(kind), kind) for kind in Kind if not node.child(kind).missing
-    }
-
-
-def _override(node: Document, kind: Kind) -> Override:
-    policy = POLICIES[kind]
-    node.mapping(["standby", "stop", "instances", "concurrency"])
-    instances, concurrency = node.child("instances"), node.child("concurrency")
-    standby, stop = _rest(node, policy)
-    low = high = None
-    if not instances.missing:
-        instances.mapping(["min", "max"])
-        floor, ceiling = policy.min_instances, policy.max_instances
-        first, last = instances.child("min"), instances.child("max")
-        low = None if first.missing else first.whole(floor, ceiling)
-        high = None if last.missing else last.whole(max(floor, 1), ceiling)
-        if (low or floor) > (high or ceiling):
-            raise instances.fault("min is greater than max", f"{floor} to {ceiling}.")
-    return Override(
-        standby=standby,
-        stop=stop,
-        min_instances=low,
-        max_instances=high,
-        concurrency=None if concurrency.missing else concurrency.whole(1, 10_000),
-    )
-
-
-def _rest(node: Document, policy: Policy) -> tuple[float | None, float | None]:
-    """Read after which idle times a deployment is frozen and stopped."""
-    standby, stop = node.child("standby"), node.child("stop")
-    for each in (standby, stop):
-        if not each.missing and not policy.may_sleep:
-            raise each.fault(f"{policy.kind} never sleeps", "Remove the line.")
-    frozen = None if standby.missing else standby.duration(1, LONGEST_REST)
-    stopped = None if stop.missing else stop.duration(1, LONGEST_REST)
-    first = policy.standby if frozen is None else frozen
-    if stopped is not None and first is None:
-        raise stop.fault(f"{policy.kind} does not sleep", "Say after which time: standby: 5m.")
-    if stopped is not None and first is not None and stopped < first:
-        raise stop.fault("must not be less than standby", f"{first:g} s or more.")
-    return frozen, stopped

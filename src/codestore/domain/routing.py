@@ -27,13 +27,33 @@ class Endpoint:
     draining: bool = False
 
 
+BURST = 4.0
+"""Seconds of a rate that may come at once, after nobody came for as long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a route enforces. Seconds and bytes; ``None`` means no limit."""
+    """What a route enforces. Seconds and bytes; ``None`` means no limit.
+
+    ``idle_timeout`` is how long nothing may be sent, neither the first byte of an answer nor the
+    next one. ``rate`` counts requests per second (see ``BURST``), ``max_requests`` those that are
+    under way at once; both over all instances.
+    """
 
     idle_timeout: float = 300.0
     connect_timeout: float = 5.0
     max_body: int | None = None
+    rate: float | None = None
+    max_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A share of the requests, in percent, goes to these endpoints: those of another revision."""
+
+    percent: int
+    revision: int
+    endpoints: tuple[Endpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +64,8 @@ class Route:
     With ``Access.KEY`` a request needs one of ``keys`` in ``x-user-authorization``; the header is
     removed before the service sees the request. ``unavailable`` replaces the endpoints by a 503
     that gives this reason. ``revision`` moves with the version behind a shared endpoint: from
-    then on no connection is used that leads to the one before.
+    then on no connection is used that leads to the one before. ``split`` leads a share elsewhere.
+    With ``promised`` whatever is not served is counted, too: also what is ``unavailable``.
     """
 
     hash: str
@@ -55,3 +76,5 @@ class Route:
     limits: Limits = Limits()
     unavailable: str | None = None
     revision: int = 0
+    split: Split | None = None
+    promised: bool = False

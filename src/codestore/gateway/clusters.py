@@ -1,6 +1,7 @@
 """Where the requests of a deployment go: its cluster, and the endpoints in it."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,12 +23,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from codestore.domain.routing import Endpoint, Route
+from codestore.domain.routing import Endpoint, Route, Split
 
 # Only Envoy closes idle connections, and soon: a Unix socket costs nothing to reopen, and an
 # instance that never closes one itself cannot close it just as it is being used again.
 UPSTREAM_IDLE_SECONDS = 1
-# No limit anyone should meet: how many requests an instance takes at once is decided elsewhere.
+# No limit anyone should meet, where a route sets none.
 UPSTREAM_LIMIT = 16_384
 
 
@@ -38,17 +39,9 @@ def cluster(route: Route) -> Any:
     come as a resource of their own: replacing a whole cluster would lose sight of the requests
     that a draining endpoint still has.
     """
-    made = Cluster(
-        name=route.hash,
-        connect_timeout=seconds(route.limits.connect_timeout),
-        circuit_breakers=_BREAKERS,
-        common_lb_config=_NEVER_PANIC,
-        typed_extension_protocol_options={_HTTP: _HTTP1_UPSTREAM},
-    )
+    made = _cluster(route.hash, route)
     if moves(route.endpoints):
-        made.type = Cluster.EDS
-        made.lb_policy = Cluster.LEAST_REQUEST
-        made.eds_cluster_config.eds_config.CopyFrom(_OVER_ADS)
+        _follow(made)
     else:
         made.type = Cluster.STATIC
         # With one endpoint every policy is the same; this one keeps no state of its own.
@@ -57,7 +50,67 @@ def cluster(route: Route) -> Any:
         # Another revision is another cluster to Envoy: it opens connections of its own, which only
         # the new version accepts, while the old ones end with the requests they have.
         made.metadata.filter_metadata[_OURS].fields["revision"].number_value = route.revision
+    return _counted(made)
+
+
+def split_cluster(route: Route, split: Split) -> Any:
+    """Build the cluster that a share of the requests of a route goes to.
+
+    Its endpoints always come as a resource of their own, private sockets too: the share grows by
+    adding some, and neither its counters nor its connections may begin anew then.
+    """
+    made = _cluster(split_name(route.hash, split.revision), route)
+    _follow(made)
+    return _counted(made)
+
+
+def split_name(hash_: str, revision: int) -> str:
+    """Name the cluster of a split: by its revision too, so that each canary is counted alone."""
+    return f"{hash_}-{revision}"
+
+
+def _cluster(name: str, route: Route) -> Any:
+    return Cluster(
+        name=name,
+        connect_timeout=seconds(route.limits.connect_timeout),
+        circuit_breakers=_breakers(route.limits.max_requests),
+        common_lb_config=_NEVER_PANIC,
+        typed_extension_protocol_options={_HTTP: _HTTP1_UPSTREAM},
+    )
+
+
+def _counted(made: Any) -> Any:
+    """Name what a cluster counts under: its name, and a digest of all there is to it.
+
+    A cluster that is changed is a new one to Envoy, but under the same name it would go on with
+    some of the old one's counters and begin others anew (those by class of status), as it happens.
+    ``counting`` knows the form of these names; a dot would be the end of one to Envoy.
+    """
+    digest = sha256(made.SerializeToString(deterministic=True)).hexdigest()[:8]
+    made.alt_stat_name = f"{made.name}-{digest}"
     return made
+
+
+def _breakers(max_requests: int | None) -> Any:
+    """Limit the requests under way. A further one is refused when it is about to be handed over.
+
+    A connection may have been opened for it by then, which nothing is sent on. The workers of Envoy
+    count together but do not wait for each other: there may be one too many for each but the first.
+    """
+    limit = CircuitBreakers.Thresholds(
+        max_connections=_UNLIMITED,
+        max_pending_requests=_UNLIMITED,
+        max_requests=_UNLIMITED if max_requests is None else UInt32Value(value=max_requests),
+        max_retries=_UNLIMITED,
+    )
+    return CircuitBreakers(thresholds=[limit])
+
+
+def _follow(made: Any) -> None:
+    """Have the endpoints of a cluster come and go without it."""
+    made.type = Cluster.EDS
+    made.lb_policy = Cluster.LEAST_REQUEST
+    made.eds_cluster_config.eds_config.CopyFrom(_OVER_ADS)
 
 
 def moves(endpoints: Sequence[Endpoint]) -> bool:
@@ -91,6 +144,13 @@ def seconds(value: float) -> Any:
     return whole
 
 
+def packed(message: Any) -> Any:
+    """Wrap a message as one of any type."""
+    made = AnyMessage()
+    made.Pack(message, deterministic=True)
+    return made
+
+
 def _endpoint(endpoint: Endpoint) -> Any:
     return LbEndpoint(
         endpoint=EnvoyEndpoint(address=address(endpoint.address)),
@@ -98,15 +158,9 @@ def _endpoint(endpoint: Endpoint) -> Any:
     )
 
 
-def _packed(message: Any) -> Any:
-    packed = AnyMessage()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
 _OURS = "codestore"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_HTTP1_UPSTREAM = _packed(
+_HTTP1_UPSTREAM = packed(
     upstream.HttpProtocolOptions(
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=seconds(UPSTREAM_IDLE_SECONDS)
@@ -116,16 +170,7 @@ _HTTP1_UPSTREAM = _packed(
         ),
     )
 )
-_BREAKERS = CircuitBreakers(
-    thresholds=[
-        CircuitBreakers.Thresholds(
-            max_connections=UInt32Value(value=UPSTREAM_LIMIT),
-            max_pending_requests=UInt32Value(value=UPSTREAM_LIMIT),
-            max_requests=UInt32Value(value=UPSTREAM_LIMIT),
-            max_retries=UInt32Value(value=UPSTREAM_LIMIT),
-        )
-    ]
-)
+_UNLIMITED = UInt32Value(value=UPSTREAM_LIMIT)
 # By default Envoy sends requests to draining endpoints when too few others are left.
 _NEVER_PANIC = Cluster.CommonLbConfig(healthy_panic_threshold=Percent(value=0))
 _OVER_ADS = ConfigSource(

@@ -1,19 +1,17 @@
 """The gateway door, made of Envoy."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
-
-from codestore.domain.faults import Fault, failed, unavailable
+from codestore.domain.faults import failed
 from codestore.domain.routing import Route
-from codestore.gateway.admin import EnvoyAdmin
+from codestore.gateway.admin import EnvoyAdmin, away
 from codestore.gateway.discovery import DiscoveryServer
 from codestore.gateway.resources import platform_resources, resources
-from codestore.gateway.snapshot import Resource, Snapshot
-from codestore.gateway.traffic import Traffic
+from codestore.gateway.snapshot import Kind, Resource, Snapshot
+from codestore.gateway.traffic import EnvoyTraffic
 
 
 def _utc_now() -> datetime:
@@ -28,7 +26,8 @@ class EnvoyGateway:
     are: what changes while Envoy is busy reaches it together. ``stop`` leaves Envoy serving.
     Times are in seconds. ``base`` is the address people use. A route that Envoy could not take
     raises ``ValueError``, and changes nothing. A change that Envoy did not confirm in time raises
-    an UNAVAILABLE fault; it stays wanted, and is made when it can.
+    an UNAVAILABLE fault; it stays wanted, and is made when it can. ``traffic`` tells what Envoy
+    counts meanwhile.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class EnvoyGateway:
         self._published: dict[str, Route] = {}
         self._discovery = DiscoveryServer(xds_socket)
         self._admin = EnvoyAdmin(admin_socket, timeout)
-        self._traffic = Traffic(self._admin, now)
+        self.traffic = EnvoyTraffic(self._admin, now)
         self._following: asyncio.Task[None] | None = None
         self._timeout = timeout
         self._held: dict[str, tuple[Resource, ...]] = {}
@@ -52,7 +51,7 @@ class EnvoyGateway:
     async def start(self) -> None:
         """Open the socket where Envoy asks for its configuration."""
         await self._discovery.start()
-        self._following = asyncio.create_task(self._traffic.follow())
+        self._following = asyncio.create_task(self.traffic.follow())
 
     async def stop(self) -> None:
         """Close it. Envoy goes on serving, and asks whoever opens the socket next."""
@@ -75,6 +74,7 @@ class EnvoyGateway:
         Raises a FAILED fault, in Envoy's words, when Envoy will not take it.
         """
         made = resources(route)
+        await self._note(route.hash, made)
         self._published.pop(route.hash, None)
         await self._confirmed(self._exchange(route.hash, made))
         for resource, message in self._discovery.refusals(made):
@@ -93,6 +93,7 @@ class EnvoyGateway:
         """
         await self._confirmed(self._exchange(hash_, ()))
         self._published.pop(hash_, None)
+        self.traffic.forget(hash_)
 
     def published(self, hash_: str) -> Route | None:
         """Return the route as Envoy last confirmed it."""
@@ -106,26 +107,6 @@ class EnvoyGateway:
         """Wait until Envoy holds all that is wanted."""
         await self._confirmed(self._current().number)
 
-    async def active(self, hash_: str) -> Mapping[str, int]:
-        """Count the requests under way at each endpoint (by address), draining ones included.
-
-        An endpoint that a route has lost is not counted, even if it still has requests: let it
-        drain first. A ``unix:`` endpoint may be replaced together with its count when its route
-        changes; ask whoever holds the socket.
-        """
-        try:
-            return await self._admin.active_requests(hash_)
-        except httpx.HTTPError as error:
-            raise _away(str(error)) from error
-
-    def idle_since(self, hash_: str, within: float) -> datetime | None:
-        """Return since when no request was under way; ``None`` while one is, or none was read."""
-        return self._traffic.idle_since(hash_, within)
-
-    def touch(self, hash_: str) -> None:
-        """Take this moment for one at which a request was under way."""
-        self._traffic.touch(hash_)
-
     async def version(self) -> str:
         """Return Envoy's version; raise ``httpx.HTTPError`` if it does not answer."""
         return await self._admin.version()
@@ -133,6 +114,15 @@ class EnvoyGateway:
     async def ready(self) -> bool:
         """Tell whether Envoy runs and serves; raises nothing."""
         return await self._admin.ready()
+
+    async def _note(self, hash_: str, new: tuple[Resource, ...]) -> None:
+        """Have counters read before their cluster goes, or another one counts under its name."""
+        old, coming = (
+            {each for each in held if each.kind is Kind.CLUSTER}
+            for held in (self._held.get(hash_, ()), new)
+        )
+        if old != coming:
+            await self.traffic.note(hash_)
 
     def _exchange(self, hash_: str, new: tuple[Resource, ...]) -> int:
         snapshot = self._current().replacing(self._held.pop(hash_, ()), new)
@@ -156,13 +146,9 @@ class EnvoyGateway:
                 await self._discovery.settled(number)
         except TimeoutError:
             connected = self._discovery.connected
-            raise _away(
+            raise away(
                 f"No answer to the change in {self._timeout:g} s ({connected} Envoy connected)."
             ) from None
-
-
-def _away(why: str) -> Fault:
-    return unavailable("gateway_unavailable", "The gateway does not answer", why, "cs status")
 
 
 def _without_keys(message: str, route: Route) -> str:

@@ -7,10 +7,10 @@ stops Envoy with a clear message instead of being refused later.
 from typing import Any
 
 from codestore.domain.routing import KEY_HEADER
-from codestore.gateway.problems import KEY_NOTE, local_replies
+from codestore.gateway.limits import body_filter, rate_filter
+from codestore.gateway.problems import KEY_NOTE, PREFIX_HEADER, local_replies
 
 SCOPE_HEADER = "x-codestore-scope"
-PREFIX_HEADER = "x-forwarded-prefix"
 BUFFER_BYTES = 256 * 1024
 """Bytes held per connection before the sender is slowed down."""
 
@@ -35,15 +35,17 @@ def connection_manager() -> dict[str, Any]:
     segments and encoded slashes stay as they are: they may mean something to a service, and for the
     gateway they only make a first segment that nothing is served under.
     """
+    behind = [rate_filter(), _departure(), _router()]
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "codec_type": "AUTO",
         "scoped_routes": _scoped_routes(),
         "early_header_mutation_extensions": [_arrival()],
-        "http_filters": [_key_filter(), _departure(), _router()],
+        "http_filters": [_key_filter(), body_filter(), *behind],
         "local_reply_config": local_replies(),
-        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        # What comes over a WebSocket is no body.
+        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [_key_filter(), *behind]}],
         "use_remote_address": True,
         "internal_address_config": {},
         "server_name": "codestore",

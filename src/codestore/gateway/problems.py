@@ -12,8 +12,16 @@ from codestore.domain.routing import KEY_HEADER
 KEY_NOTE = ("codestore.gateway", "key")
 """Metadata by which the listener notes that a request brought a key (it is removed by then)."""
 
+PREFIX_HEADER = "x-forwarded-prefix"
+"""Header that tells a service the prefix of a request: the listener writes the route's name in."""
+
+NOBODY = "nobody"
+"""Name of the routes that lead nowhere; their metadata ``REASON`` says why."""
+
+REASON = ("codestore.gateway", "reason")
+
 # Response flags of Envoy that mean: the request could not be handed to an instance.
-_UNREACHED = ("UH", "UF", "UO", "UC", "UR", "LR", "NC", "URX")
+_UNREACHED = ("UH", "UF", "UC", "UR", "LR", "NC", "URX")
 _KEY_HINT = f"Send the key in the header {KEY_HEADER}; cs service:info shows it."
 _LIST_HINT = "cs service:list shows what is served, and where."
 _EVENTS_HINT = "Try again in a moment; cs events shows what happens to the deployment."
@@ -21,7 +29,7 @@ _EVENTS_HINT = "Try again in a moment; cs events shows what happens to the deplo
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One answer. It applies to ``status``, and only ``flags`` or with a key if it says so.
+    """One answer. It applies to ``status``, and only ``flags``, with a key, or where ``nobody`` is.
 
     ``answer`` replaces the status, ``headers`` are added to the response. ``detail`` may use
     Envoy's ``%COMMANDS%``.
@@ -34,6 +42,7 @@ class Problem:
     hint: str
     flags: tuple[str, ...] = ()
     needs_key: bool = False
+    nobody: bool = False
     answer: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -65,6 +74,33 @@ PROBLEMS = (
         hint=_LIST_HINT,
     ),
     Problem(
+        status=429,
+        code="too_many_requests",
+        title="Too Many Requests",
+        detail="This deployment is called more often than it may be.",
+        hint="Send fewer requests per second; retry-after says when there is room again.",
+        headers=_RETRY_SOON,
+    ),
+    Problem(
+        status=503,
+        flags=("UO",),
+        answer=429,
+        code="too_busy",
+        title="Too Many Requests",
+        detail="This deployment has as many requests under way as it takes at once.",
+        hint="Send fewer requests at once, or try again when some are answered.",
+        headers=_RETRY_SOON,
+    ),
+    Problem(
+        status=503,
+        nobody=True,
+        code="unavailable",
+        title="Service Unavailable",
+        detail=f"%METADATA(ROUTE:{':'.join(REASON)})%",
+        hint=_EVENTS_HINT,
+        headers=_RETRY_SOON,
+    ),
+    Problem(
         status=503,
         flags=_UNREACHED,
         code="unavailable",
@@ -84,7 +120,7 @@ PROBLEMS = (
     Problem(
         status=504,
         code="timeout",
-        title="Gateway Timeout",
+        title="The service did not answer in time",
         detail="The service sent nothing for too long.",
         hint="cs events shows what happens to the deployment.",
     ),
@@ -163,6 +199,9 @@ def _filter(problem: Problem) -> dict[str, Any]:
         namespace, key = KEY_NOTE
         noted = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
         filters.append({"metadata_filter": {"matcher": noted, "match_if_key_not_found": False}})
+    if problem.nobody:
+        named = {"name": PREFIX_HEADER, "string_match": {"exact": NOBODY}}
+        filters.append({"header_filter": {"header": named}})
     return filters[0] if len(filters) == 1 else {"and_filter": {"filters": filters}}
 
 

@@ -6,9 +6,11 @@ grows with the number of deployments.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-from codestore.domain.routing import HASH_DIGITS, Route
-from codestore.gateway.clusters import assignment, cluster, moves
+from codestore.domain.routing import HASH_DIGITS, Endpoint, Route
+from codestore.gateway.clusters import assignment, cluster, moves, split_cluster, split_name
 from codestore.gateway.scopes import PLATFORM_SEGMENTS, deployment_scope, platform_scope
 from codestore.gateway.snapshot import Kind, Resource
 
@@ -18,8 +20,9 @@ _HASH = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 def resources(route: Route) -> tuple[Resource, ...]:
     """Say one route in Envoy's words.
 
-    An unavailable route has no cluster: what nobody can reach should not cost memory. Requests
-    that are under way when the cluster goes end in peace.
+    An unavailable route has no cluster: what nobody can reach should not cost memory. With a
+    promise it keeps an empty one, which counts whom it fails. Requests that are under way when a
+    cluster goes end in peace.
 
     Raises ``ValueError`` for a route that Envoy could not take: an address of an unknown form, a
     key that no header can carry, a hash that could be mistaken for one of the platform's paths.
@@ -28,12 +31,20 @@ def resources(route: Route) -> tuple[Resource, ...]:
         raise ValueError(f"{route.hash!r} is not {HASH_DIGITS} hex digits")
     scope = Resource.of(Kind.SCOPE, route.hash, deployment_scope(route))
     if route.unavailable is not None:
-        return (scope,)
-    led = Resource.of(Kind.CLUSTER, route.hash, cluster(route))
-    if not moves(route.endpoints):
-        return (led, scope)
-    at = Resource.of(Kind.ENDPOINTS, route.hash, assignment(route.hash, route.endpoints))
-    return (led, at, scope)
+        empty = cluster(replace(route, endpoints=()))
+        return (*([Resource.of(Kind.CLUSTER, route.hash, empty)] if route.promised else []), scope)
+    led = [Resource.of(Kind.CLUSTER, route.hash, cluster(route))]
+    if moves(route.endpoints):
+        led.append(_endpoints(route.hash, route.endpoints))
+    if route.split is not None:
+        name = split_name(route.hash, route.split.revision)
+        led.append(Resource.of(Kind.CLUSTER, name, split_cluster(route, route.split)))
+        led.append(_endpoints(name, route.split.endpoints))
+    return (*led, scope)
+
+
+def _endpoints(name: str, endpoints: Sequence[Endpoint]) -> Resource:
+    return Resource.of(Kind.ENDPOINTS, name, assignment(name, endpoints))
 
 
 def platform_resources() -> tuple[Resource, ...]:

@@ -18,15 +18,18 @@ from envoy.config.route.v3.route_components_pb2 import (
     RouteAction,
     RouteMatch,
     VirtualHost,
+    WeightedCluster,
 )
 from envoy.config.route.v3.route_components_pb2 import Route as EnvoyRoute
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from envoy.type.v3.range_pb2 import Int64Range
+from google.protobuf.wrappers_pb2 import UInt32Value
 
-from codestore.domain.routing import KEY_HEADER, Access, Route
-from codestore.gateway.clusters import seconds
+from codestore.domain.routing import KEY_HEADER, Access, Route, Split
+from codestore.gateway.clusters import seconds, split_name
+from codestore.gateway.limits import enforced, uncounted
+from codestore.gateway.problems import NOBODY, REASON
 
 CONTROL_CLUSTER = "control"
 PLATFORM_SEGMENTS = (
@@ -40,13 +43,28 @@ PLATFORM_SEGMENTS = (
     "static",
     "favicon.ico",
 )
+LATER = 1.0
+"""Seconds by which the patience with a silent client exceeds the one with a silent service."""
 MAX_REASON = 1_000
 """Characters of a reason that are passed on; Envoy takes 4 KiB at most."""
 
 
 def deployment_scope(route: Route) -> Any:
-    """Build the scope of a deployment; raise ``ValueError`` for a key no header can carry."""
-    return _scope(route.hash, route.hash, [*_too_large(route), *_allowed(route), *_refused(route)])
+    """Build the scope of a deployment; raise ``ValueError`` for a key no header can carry.
+
+    What holds for all its routes is said once, for the scope.
+    """
+    routes = [*_allowed(route), *_refused(route)]
+    made = _scope(route.hash, route.hash, routes)
+    if route.unavailable is None:
+        host = made.route_configuration.virtual_hosts[0]
+        # Once the request is there in full, the router waits for the service, and what it gives up
+        # is counted where the request was led. A time-out of the stream itself, which it needs for
+        # the rest, would not be.
+        host.retry_policy.per_try_idle_timeout.CopyFrom(seconds(route.limits.idle_timeout))
+        for name, config in enforced(route.limits).items():
+            host.typed_per_filter_config[name].CopyFrom(config)
+    return made
 
 
 def platform_scope(segment: str) -> Any:
@@ -85,15 +103,40 @@ def _allowed(route: Route) -> Iterator[Any]:
 
 def _answer(route: Route, match: Any) -> Any:
     if route.unavailable is not None:
-        return _refusal(match, 503, route.unavailable[:MAX_REASON])
+        reason = route.unavailable[:MAX_REASON]
+        return _counted(route, match, reason) if route.promised else _refusal(match, 503, reason)
     action = RouteAction(
-        cluster=route.hash,
         prefix_rewrite="/",
         timeout=seconds(0),
-        idle_timeout=seconds(route.limits.idle_timeout),
+        idle_timeout=seconds(route.limits.idle_timeout + LATER),
     )
+    if route.split is None:
+        action.cluster = route.hash
+    else:
+        action.weighted_clusters.CopyFrom(_shares(route.hash, route.split))
     # The listener tells the service its prefix by the name of the route.
     return EnvoyRoute(name=f"/{route.hash}", match=match, route=action)
+
+
+def _counted(route: Route, match: Any, reason: str) -> Any:
+    """Lead requests to where nobody is: the 503 is counted there, its reason comes from here."""
+    made = EnvoyRoute(name=NOBODY, match=match, route=RouteAction(cluster=route.hash))
+    namespace, key = REASON
+    made.metadata.filter_metadata[namespace].fields[key].string_value = reason
+    return made
+
+
+def _shares(hash_: str, split: Split) -> Any:
+    """Share the requests out. While nothing takes any there, the split gets none."""
+    served = any(not endpoint.draining for endpoint in split.endpoints)
+    percent = split.percent if served else 0
+    shares = ((hash_, 100 - percent), (split_name(hash_, split.revision), percent))
+    return WeightedCluster(
+        clusters=[
+            WeightedCluster.ClusterWeight(name=name, weight=UInt32Value(value=weight))
+            for name, weight in shares
+        ]
+    )
 
 
 def _required_headers(route: Route) -> Iterator[list[Any]]:
@@ -110,17 +153,11 @@ def _required_headers(route: Route) -> Iterator[list[Any]]:
 def _refused(route: Route) -> Iterator[Any]:
     """Refuse the rest; ``problems`` makes a 401 of the 403 where no key was brought at all."""
     if route.access is Access.KEY:
-        yield _refusal(RouteMatch(path_separated_prefix=f"/{route.hash}"), 403)
-
-
-def _too_large(route: Route) -> Iterator[Any]:
-    """Refuse a body that is announced as too large, before a byte of it is read."""
-    limit = route.limits.max_body
-    if limit is not None:
-        large = Int64Range(start=limit + 1, end=2**63 - 1)
-        announced = HeaderMatcher(name="content-length", range_match=large)
-        match = RouteMatch(path_separated_prefix=f"/{route.hash}", headers=[announced])
-        yield _refusal(match, 413)
+        refusal = _refusal(RouteMatch(path_separated_prefix=f"/{route.hash}"), 403)
+        if route.unavailable is None:
+            for name, config in uncounted(route.limits).items():
+                refusal.typed_per_filter_config[name].CopyFrom(config)
+        yield refusal
 
 
 def _refusal(match: Any, status: int, reason: str = "") -> Any:

@@ -26,6 +26,9 @@ Where to look:
 ``sleeping``            frozen without losing a connection, thawed when one arrives;
                         ``looking`` is whether anybody is connected
 ``freezing, cgroups``   how: by signals, by control groups
+``limiting, limits``    memory and processor time are bounded, by control groups;
+                        ``shortage`` is who was ended for want of memory, ``groups``
+                        are the folders
 ``watching, waking``    children that a connection starts; who woke, and how fast
 ``forwarding, relay``   connections handed on to a child's TCP port; ``dialling`` is
                         ports, ``refusing`` an answer to all who wait

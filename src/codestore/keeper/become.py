@@ -26,7 +26,7 @@ class Handover:
     """What the keeper gives a forked child. The numbers are descriptors of the keeper.
 
     ``keeper`` is the keeper's pid; ``gate`` is readable when the program may run, and takes the
-    reason when it cannot.
+    reason when it cannot. ``enter`` are files of control groups: to write 0 there is to be inside.
     """
 
     keeper: int
@@ -34,6 +34,7 @@ class Handover:
     listeners: tuple[int, ...]
     outputs: tuple[int, ...]
     gate: int
+    enter: tuple[str, ...] = ()
 
 
 def become(spec: ChildSpec, handover: Handover) -> NoReturn:
@@ -45,6 +46,7 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
         _forget_signals()
         doing = "handing over descriptors"
         gate = _arrange(handover)
+        _enter(handover.enter)
         if spec.user is not None:
             doing = f"becoming user {spec.user[0]}, group {spec.user[1]}"
             _drop_privileges(spec.user)
@@ -89,6 +91,17 @@ def _arrange(handover: Handover) -> int:
     os.set_inheritable(gate, False)
     os.closerange(free, os.sysconf("SC_OPEN_MAX"))
     return gate
+
+
+def _enter(files: tuple[str, ...]) -> None:
+    """Step inside its bounds. Without them it runs as well, and its own log says so."""
+    for file in files:
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+            os.write(descriptor, b"0")
+            os.close(descriptor)
+        except OSError as failure:
+            os.write(2, f"codestore: without bounds: {file}: {failure.strerror}\n".encode())
 
 
 def _drop_privileges(user: tuple[int, int]) -> None:

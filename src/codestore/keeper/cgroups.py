@@ -1,7 +1,7 @@
 """Freezing by control groups (version 2): whole subtrees at once, and their memory given back.
 
-Each keeper makes one folder below its own group, and in it one for each child. Where anything of
-this is not allowed, signals do the work.
+Each child is frozen in a folder of its own. Where anything of this is not allowed, signals do the
+work.
 """
 
 import asyncio
@@ -10,18 +10,15 @@ import logging
 import os
 import signal
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper import processes
+from codestore.keeper import groups, processes
 from codestore.keeper.freezing import Freezer, Grip, SignalFreezer, SignalGrip
 from codestore.keeper.rundir import RunDir
 
 _log = logging.getLogger(__name__)
 
-_PREFIX: Final = "codestore-"
 _ROUNDS: Final = 20  # in each, somebody could fork once more
 _RECLAIM: Final = str(16 * 1024 * 1024)  # bytes at a time, so that a thaw need not wait for more
 
@@ -94,7 +91,7 @@ class CgroupGrip:
             with contextlib.suppress(OSError):  # who has left its session could be in it, frozen
                 (self._folder / "cgroup.freeze").write_text("0")
             self._left.add(self._folder)
-            _remove_each(self._left)
+            groups.remove_each(self._left)
 
 
 class CgroupFreezer:
@@ -106,27 +103,25 @@ class CgroupFreezer:
         self._root = root
         self._left: set[Path] = set()
 
-    def hold(self, pid: int) -> Grip:
-        """Take hold of a child."""
-        _remove_each(self._left)
-        return CgroupGrip(pid, self._root / str(pid), self._left)
+    def hold(self, pid: int, folder: Path | None = None) -> Grip:
+        """Take hold of a child, which may be in a folder of its own already."""
+        groups.remove_each(self._left)
+        return CgroupGrip(pid, folder or self._root / str(pid), self._left)
 
     def close(self) -> None:
         """Remove the folders; every child has ended."""
-        _remove(self._root)
+        groups.remove(self._root)
 
 
 def pick_freezer(run: RunDir) -> Freezer:
     """Return the best freezer that works here. Call it when leftovers of ``run`` were swept."""
     try:
-        own = own_group()
+        own = groups.own_group()
         if own is None:
             return SignalFreezer()
-        _clear(own)
-        root = own / f"{_PREFIX}{os.getpid()}"
-        root.mkdir(exist_ok=True)
+        root = groups.make_root(own)
         if not (root / "cgroup.freeze").exists():
-            root.rmdir()
+            groups.remove(root)
             return SignalFreezer()
     except OSError as refused:
         _log.debug("%s: children are frozen by signals: %s", run.root, refused)
@@ -137,82 +132,20 @@ def pick_freezer(run: RunDir) -> Freezer:
     return CgroupFreezer(root)
 
 
-def own_group() -> Path | None:
-    """Return the folder of our own control group, or ``None`` where there is no version 2."""
-    own = next((line[3:] for line in _lines("/proc/self/cgroup") if line.startswith("0::")), None)
-    for line in _lines("/proc/self/mountinfo"):
-        before, _, after = line.partition(" - ")
-        if own is not None and after.startswith("cgroup2 "):
-            top, mounted = (_unescaped(each) for each in before.split()[3:5])
-            inside = Path(own).relative_to(top) if Path(own).is_relative_to(top) else Path()
-            return Path(mounted) / inside
-    return None
-
-
-def _lines(path: str) -> Iterator[str]:
-    with contextlib.suppress(OSError):
-        yield from Path(path).read_text().splitlines()
-
-
-def _unescaped(text: str) -> str:
-    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-
-
 def _enter(folder: Path, pid: int) -> None:
     """Move a process and the rest of its session. Whoever one of them forks later is in already."""
     folder.mkdir(exist_ok=True)
     group = folder / "cgroup.procs"
     group.write_text(str(pid))
     for _ in range(_ROUNDS):
-        inside = set(group.read_text().split())
+        inside = groups.members(folder)
         session = [each for each in processes.everyone() if processes.session_of(each) == pid]
-        outside = [each for each in session if str(each) not in inside]
+        outside = [each for each in session if each not in inside]
         if not outside:
             return
         for each in outside:
             with contextlib.suppress(ProcessLookupError):
                 group.write_text(str(each))
-
-
-def _clear(own: Path) -> None:
-    """End what is left of keepers that have gone, and remove their folders."""
-    for folder in own.glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX)
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            _kill(folder)
-            _remove(folder)
-
-
-def _kill(folder: Path, patience: float = 1.0) -> None:
-    """End whoever is left in a group and below it, also who has left its session."""
-    until = time.monotonic() + patience
-    with contextlib.suppress(OSError):  # an older kernel has no such file
-        (folder / "cgroup.kill").write_text("1")
-        while "populated 1" in (folder / "cgroup.events").read_text():
-            if time.monotonic() > until:
-                return
-            time.sleep(0.005)
-
-
-def _remove_each(folders: set[Path]) -> None:
-    for folder in tuple(folders):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:  # somebody is in it still
-            continue
-        folders.discard(folder)
-
-
-def _remove(root: Path) -> None:
-    with contextlib.suppress(OSError):
-        for folder in root.iterdir():
-            if folder.is_dir():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-    with contextlib.suppress(OSError):
-        root.rmdir()
 
 
 def _reclaim(file: Path, thawed: threading.Event) -> None:

@@ -18,6 +18,7 @@ from codestore.keeper.news import News
 from codestore.keeper.output import Output
 from codestore.keeper.protocol import ChildView, Exited, Notify, Started
 from codestore.keeper.run import Run
+from codestore.keeper.shortage import post_mortem
 from codestore.keeper.sleeping import Sleep
 from codestore.keeper.spec import ChildSpec, signal_number
 from codestore.keeper.starting import prepared, start
@@ -136,6 +137,7 @@ class Child:
             frozen=run.frozen,
             forked=run.forked,
             stopping=run.stopping,
+            cause=run.cause,
         )
 
     async def _live(self) -> None:
@@ -172,23 +174,27 @@ class Child:
         home.journal.add(run.pid)
         launched.permit()  # before all that can be done while it begins
         output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
+        run.say = output.say
         try:
             await self._let_go(run, launched)
         finally:
             await run.ended
+            words = post_mortem(run)
             self._lay_down(run)
             await output.drain(LAST_WORDS)
+            output.close(words)
             self._news.flush()
             self._bury(run)
         code, signal_name = run.outcome()
-        will_restart = self._will_restart()
         label = self.spec.label  # it may have changed since
-        home.publish(Exited(spec.name, run.pid, code, signal_name, label, will_restart))
+        restarts = self._will_restart()
+        home.publish(Exited(spec.name, run.pid, code, signal_name, label, restarts, run.cause))
 
     async def _let_go(self, run: Run, launched: Launch) -> None:
         """Let it run its program, and tell everybody. Raises ``KeeperError(exec)``."""
         home = self._home
-        self._sleep = Sleep(run, home.freezer.hold(run.pid), home)
+        folder = run.bounds.folder if run.bounds else None
+        self._sleep = Sleep(run, home.freezer.hold(run.pid, folder), home)
         await launched.release()
         home.runs[run.name] = run
         view = self.view()
@@ -240,6 +246,8 @@ class Child:
         self._home.journal.remove(run.pid)
         if self._kill_timer:
             self._kill_timer.cancel()
+        if run.bounds:
+            run.bounds.release()
 
     def _will_restart(self) -> bool:
         return self.spec.restart and not self._stopping.is_set()

@@ -1,7 +1,8 @@
 """JSON lines to the protocol's dataclasses and back: the only place that knows both.
 
 What arrives is checked against the type of each field, strictly: a missing, unknown or wrongly
-typed field is refused with its path (``spec.env.PATH``), never guessed at.
+typed field is refused with its path (``spec.env.PATH``), never guessed at. What has its default is
+left out.
 """
 
 import json
@@ -76,14 +77,25 @@ def from_json(kind: type[Shape], value: object) -> Shape:
     return cast(Shape, _convert(kind, value, ""))
 
 
-def _shallow(record: Request | Event) -> Message:
-    return {each.name: getattr(record, each.name) for each in fields(record)}
+def _shallow(record: Any) -> Message:
+    """Return the fields that have not their default; what is inside is asked for in turn."""
+    kind: Any = type(record)
+    values = {each.name: getattr(record, each.name) for each in fields(record)}
+    known = _defaults(kind)
+    return {name: value for name, value in values.items() if value != known.get(name, MISSING)}
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):  # what is inside is asked for in turn
-        return {each.name: getattr(value, each.name) for each in fields(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _shallow(value)
     raise TypeError(f"{value!r} cannot cross the socket")
+
+
+@cache
+def _defaults(kind: Any) -> Mapping[str, Any]:
+    found = {each.name: each.default for each in fields(kind)}
+    made = {each.name: each.default_factory for each in fields(kind)}
+    return found | {name: make() for name, make in made.items() if make is not MISSING}
 
 
 @cache

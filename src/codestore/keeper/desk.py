@@ -52,7 +52,9 @@ class Desk:
                 return await self._children.spawn(spec)
             case List():
                 sockets, freezer = self._home.listeners.views(), self._home.freezer.name
-                return Listing(self._children.views(), sockets, freezer)
+                limiter = self._home.limiter
+                children = self._children.views()
+                return Listing(children, sockets, freezer, limiter.name, limiter.kinds)
             case Shutdown(grace):
                 self._shutdown(grace)
             case Subscribe():

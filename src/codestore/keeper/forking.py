@@ -16,6 +16,7 @@ from typing import Final
 
 from codestore.keeper.become import environment
 from codestore.keeper.launch import Launch, Pipe, make_pipes
+from codestore.keeper.limiting import Bounds
 from codestore.keeper.run import Run
 from codestore.keeper.spec import ChildSpec, signal_number
 
@@ -28,9 +29,13 @@ _READY: Final = b"+"
 
 
 async def forked(
-    spec: ChildSpec, parent: Run | None, listeners: Sequence[int], notify: str
+    spec: ChildSpec,
+    parent: Run | None,
+    listeners: Sequence[int],
+    notify: str,
+    bounds: Bounds | None = None,
 ) -> Launch | None:
-    """Have ``parent`` fork a child that waits to become ``spec``.
+    """Have ``parent`` fork a child that waits to become ``spec``, inside its bounds.
 
     ``None`` when that cannot be done, for whatever reason: it is to be executed then.
     The caller must expect the pid's end before anything else can happen on the loop.
@@ -46,8 +51,13 @@ async def forked(
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             pipes = make_pipes(spec)
             outputs = [pipe.write for pipe in pipes]
-            _ask(parent, spec, notify, [theirs.fileno(), *outputs, *listeners])
-        pid = await _answered(ours)
+            descriptors = [theirs.fileno(), *outputs, *listeners]
+            _ask(parent, _request(spec, notify, bounds), descriptors)
+        forked_pid = await _answered(ours)
+        if bounds:  # its parent may know nothing of them, and that takes its time then
+            await bounds.admit(forked_pid)
+            _check_ours(forked_pid)
+        pid = forked_pid
     except OSError as failure:  # TimeoutError is one too
         _log.warning("%s is executed, %s did not fork: %s", spec.name, parent.name, failure)
     finally:
@@ -66,10 +76,9 @@ def _can_fork(spec: ChildSpec, parent: Run) -> bool:
     return awake and parent.channel is not None and parent.user == spec.user and not spec.forks
 
 
-def _ask(parent: Run, spec: ChildSpec, notify: str, descriptors: list[int]) -> None:
-    """Send the request in one packet. Raises ``OSError``, also when it is too large for one."""
+def _request(spec: ChildSpec, notify: str, bounds: Bounds | None) -> dict[str, object]:
     outputs = ["stdout", "stderr"] if spec.log is not None else []
-    request = {
+    request: dict[str, object] = {
         "argv": spec.argv,
         "env": environment(spec, notify),
         "cwd": spec.cwd,
@@ -78,6 +87,13 @@ def _ask(parent: Run, spec: ChildSpec, notify: str, descriptors: list[int]) -> N
         "death_signal": int(signal_number(spec.death_signal)),
         "fds": ["gate", *outputs, *("listener" for _ in spec.sockets)],
     }
+    if bounds:
+        request["groups"] = {"enter": bounds.enter, "into": str(bounds.folder or "")}
+    return request
+
+
+def _ask(parent: Run, request: dict[str, object], descriptors: list[int]) -> None:
+    """Send the request in one packet. Raises ``OSError``, also when it is too large for one."""
     assert parent.channel is not None
     socket.send_fds(parent.channel, [json.dumps(request).encode()], descriptors)
 

@@ -43,8 +43,11 @@ class Freezer(Protocol):
     def name(self) -> str:
         """``cgroup`` or ``signal``."""
 
-    def hold(self, pid: int) -> Grip:
-        """Take hold of a child that waits at the gate. Never raises."""
+    def hold(self, pid: int, folder: Path | None = None) -> Grip:
+        """Take hold of a child that has just begun. Never raises.
+
+        ``folder`` is its control group of version 2, if it runs in one of its own.
+        """
 
     def close(self) -> None:
         """Leave nothing behind; every child has ended."""
@@ -94,7 +97,7 @@ class SignalFreezer:
 
     name = "signal"
 
-    def hold(self, pid: int) -> Grip:
+    def hold(self, pid: int, folder: Path | None = None) -> Grip:
         """Take hold of a child."""
         return SignalGrip(pid)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from codestore.keeper.forwarding import Forwards
 from codestore.keeper.freezing import Freezer
 from codestore.keeper.journal import Journal
+from codestore.keeper.limiting import Limiter
 from codestore.keeper.listeners import Listeners
 from codestore.keeper.protocol import Event
 from codestore.keeper.reaper import Reaper
@@ -31,6 +32,7 @@ class Home:
     forwards: Forwards
     waker: Waker
     freezer: Freezer
+    limiter: Limiter
     reaper: Reaper
     journal: Journal
     publish: Callable[[Event], None]

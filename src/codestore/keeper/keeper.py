@@ -16,6 +16,7 @@ from codestore.keeper.desk import Desk
 from codestore.keeper.forwarding import Forwards
 from codestore.keeper.home import Home
 from codestore.keeper.journal import Journal
+from codestore.keeper.limits import pick_limiter
 from codestore.keeper.listeners import Listeners, bind
 from codestore.keeper.protocol import Event, Exited, Notify
 from codestore.keeper.readiness import NotifySocket
@@ -23,6 +24,7 @@ from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
 from codestore.keeper.rundir import RunDir
 from codestore.keeper.server import Server, Subscribers
+from codestore.keeper.shortage import Shortages
 from codestore.keeper.spares import Spares
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.waking import Waker
@@ -81,8 +83,9 @@ class Keeper:
         self._reaper = Reaper()
         self._journal = Journal(run.journal)
         self._notify = NotifySocket(run.notify, run.notify_mode, self._heard)
+        self._limiter = pick_limiter(run)
         self._freezer = pick_freezer(run)
-        self._spares = Spares()
+        self._spares = Spares(self._limiter)
         runs: dict[str, Run] = {}
         forwards = Forwards(self._listeners, runs)
         home = Home(
@@ -90,6 +93,7 @@ class Keeper:
             forwards=forwards,
             waker=Waker(self._listeners, forwards, self._publish),
             freezer=self._freezer,
+            limiter=self._limiter,
             reaper=self._reaper,
             journal=self._journal,
             publish=self._publish,
@@ -99,6 +103,7 @@ class Keeper:
             spares=self._spares,
         )
         self._children = Children(home)
+        self._shortages = Shortages(runs)
         desk = Desk(self._children, home, self._shutdown)
         self._server = Server(desk.handle, self._subscribers)
         self._told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -113,6 +118,7 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._shutdown, GRACE)
         grace = 0.0
+        watching = asyncio.create_task(self._shortages.watch(), name="shortages")
         self._first = control.name
         try:
             await self._server.start(bind(self._run.socket, socket.SOCK_STREAM, 0o600))
@@ -123,6 +129,7 @@ class Keeper:
             loop.call_later(_TIDY_AFTER, loop.run_in_executor, None, self._run.forget_stale)
             grace = await self._told
         finally:
+            watching.cancel()
             await self._end(grace)
         return not self._given_up
 
@@ -142,6 +149,7 @@ class Keeper:
         await self._server.close()
         self._listeners.close_all()
         self._notify.close()
+        self._limiter.close()
         self._freezer.close()
         self._journal.close()
         self._run.socket.unlink(missing_ok=True)

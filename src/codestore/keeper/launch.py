@@ -10,11 +10,12 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codestore.keeper import become
 from codestore.keeper.errors import EXEC, KeeperError
-from codestore.keeper.spares import Spares
+from codestore.keeper.limiting import Bounds
+from codestore.keeper.spares import Spare
 from codestore.keeper.spec import ChildSpec
 
 
@@ -76,11 +77,16 @@ def make_pipes(spec: ChildSpec) -> list[Pipe]:
 
 
 def launch(
-    spec: ChildSpec, listeners: Sequence[int], notify: str, spares: Spares | None = None
+    spec: ChildSpec,
+    listeners: Sequence[int],
+    notify: str,
+    bounds: Bounds | None = None,
+    spare: Spare | None = None,
 ) -> Launch:
-    """Fork a child that will become ``spec``, with these descriptors from 3 on; or take a spare.
+    """Fork a child that will become ``spec``, with these descriptors from 3 on; or use a spare.
 
-    Raises ``OSError`` when the system has no process or descriptor left.
+    It enters its bounds before anything of its own runs. Raises ``OSError`` when the system has no
+    process or descriptor left.
     """
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         gate = _pair(socket.SOCK_STREAM, ours, theirs)
@@ -95,12 +101,21 @@ def launch(
             listeners=(*listeners, *([channel[1].fileno()] if channel else [])),
             outputs=tuple(pipe.write for pipe in pipes),
             gate=gate[1].fileno(),
+            enter=bounds.enter if bounds else (),
         )
-        pid = spares.give(spec, handover) if spares else None
-        pid = pid or _fork(spec, handover)
+        pid = _spared(spec, handover, spare) or _fork(spec, handover)
         ours.pop_all()  # they are the launched child's from now on
     outputs = tuple(pipe.read for pipe in pipes)
     return Launch(pid, gate[0], outputs, channel[0] if channel else None)
+
+
+def _spared(spec: ChildSpec, handover: become.Handover, spare: Spare | None) -> int:
+    """Return the pid of the spare, which becomes ``spec``; 0 when there is none that can."""
+    if spare is None:
+        return 0
+    if spare.inside:
+        handover = replace(handover, enter=())
+    return spare.pid if spare.become(spec, handover) else 0
 
 
 def _pair(

@@ -193,6 +193,10 @@ class Listeners:
         listener = self._held.get(name)
         return listener is not None and bool(_readable([listener.socket.fileno()]))
 
+    def holds(self, name: str) -> bool:
+        """Tell whether there is such a socket."""
+        return name in self._held
+
     def path(self, name: str) -> Path:
         """Return where the socket is. Raises ``KeeperError(not-found)``."""
         return self._find(name).path

@@ -3,14 +3,15 @@
 To be called from a thread: the kernel goes through all of its tables, for milliseconds.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 _ESTABLISHED: Final = b"01"
 
 
-def is_visited(path: Path) -> bool:
-    """Tell whether a connection waits at a listening socket's path, or was accepted from it.
+def is_visited(paths: Iterable[Path]) -> bool:
+    """Tell whether a connection waits at a listening socket's path, or was accepted from one.
 
     ``/proc/net/unix`` has a line for each socket bound to or accepted from a path (and the path at
     its end): one for the listener, one more for each connection as long as we hold it.
@@ -19,7 +20,7 @@ def is_visited(path: Path) -> bool:
         lines = Path("/proc/net/unix").read_bytes()
     except OSError:
         return True
-    return lines.count(b" " + bytes(path) + b"\n") != 1
+    return any(lines.count(b" " + bytes(path) + b"\n") != 1 for path in paths)
 
 
 def is_called(port: int) -> bool:

@@ -1,7 +1,8 @@
 """What a child writes: from its two pipes to CRI log lines, never blocking, nothing lost.
 
 A line is ``<RFC 3339 time, UTC, microseconds>Z <stdout|stderr> <F|P> <text>``: F ends a line of
-the child, P is a piece of one longer than 16 KiB. Lines read at once bear one time and are written
+the child, P is a piece of one longer than 16 KiB. What the keeper has to say about it goes between
+them as ``platform``. Lines read at once bear one time and are written
 in one call, so a chatty child costs the keeper little.
 """
 
@@ -70,8 +71,19 @@ class Output:
         if not pipes:
             self._ended.set()
 
+    def say(self, text: str) -> None:
+        """Write a line of the platform's own."""
+        self._write(CriLines("platform").feed(f"{text}\n".encode(), datetime.now(UTC)))
+
+    def close(self, words: str = "") -> None:
+        """Close the log, with last words of the platform's own."""
+        if words:
+            self.say(words)
+        if self._log:
+            self._log.close()
+
     async def drain(self, patience: float) -> None:
-        """Read to the end, close pipes and log.
+        """Read to the end, and close the pipes.
 
         A daemon may hold the pipes open for ever: after ``patience`` seconds, what is in them is
         still read, and no more.
@@ -85,8 +97,6 @@ class Output:
                     break
             if pipe in self._open:
                 self._end(pipe)
-        if self._log:
-            self._log.close()
 
     def _read(self, pipe: int) -> bool:
         """Take one chunk; tell whether there may be another."""

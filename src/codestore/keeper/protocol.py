@@ -4,6 +4,9 @@ One JSON object per line. A request is ``{"id": n, "op": "listen", ...fields}``;
 ``{"id": n, "ok": ...}`` or ``{"id": n, "error": {"code", "message"}}``. Requests of one connection
 begin in the order sent; answers may come in any order. A connection that has subscribed also
 receives ``{"event": "exited", ...fields}`` lines.
+
+A field that has its default is not sent. So one that is new, with a default, may be unknown to a
+keeper of an earlier release, as long as it is not used: ``Listing`` tells what there is.
 """
 
 from collections.abc import Mapping
@@ -181,7 +184,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A child has ended and its output is written: ``code``, or the name of the ``signal``."""
+    """A child has ended and its output is written: ``code``, or the name of the ``signal``.
+
+    ``cause`` says why, where neither tells: ``out of memory (limit 512 MiB)``.
+    """
 
     name: str
     pid: int
@@ -189,6 +195,7 @@ class Exited:
     signal: str | None
     label: Mapping[str, str]
     will_restart: bool
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from codestore.keeper.limiting import Bounds
+
 
 def _nothing() -> None:
+    pass
+
+
+def _say_nothing(_text: str) -> None:
     pass
 
 
@@ -18,16 +24,18 @@ class Run:
     """A process and its story. ``started_at`` is in Unix seconds.
 
     ``ended`` is done as soon as the pid may be somebody else's; ``over`` is true when its output
-    has been written too. ``channel`` is our end towards a fork server, ``relays`` how many
-    connections are being forwarded to ``port``.
+    has been written too. ``sockets`` are those that it was given, by name, ``channel`` is our end
+    towards a fork server, ``relays`` how many connections are being forwarded to ``port``.
     """
 
     name: str
     pid: int
     ended: asyncio.Future[int]
     user: tuple[int, int] | None = None
+    sockets: tuple[str, ...] = ()
     port: int = 0
     channel: socket.socket | None = None
+    bounds: Bounds | None = None
     forked: bool = False
     started_at: float = field(default_factory=time.time)
     over: bool = False
@@ -45,6 +53,17 @@ class Run:
     freezing: bool = False
     """It is stopped, and it is being looked whether it may stay so."""
     thaw: Callable[[], None] = _nothing
+    killed: bool = False
+    """It was us who killed it."""
+    cause: str = ""
+    """Why it ended, where its exit does not say so."""
+    shortage: str = ""
+    """Why the kernel has last ended one of its processes; when that was noticed (monotonic)."""
+    short_at: float = 0.0
+    untold: bool = False
+    """Its log does not say so yet."""
+    say: Callable[[str], None] = _say_nothing
+    """Writes a line about it to its log."""
 
     @property
     def alive(self) -> bool:
@@ -81,6 +100,7 @@ class Run:
     def kill(self) -> None:
         """SIGKILL it, frozen or not. When it has ended, the reaper kills its session's rest."""
         if self.alive:
+            self.killed = True
             os.kill(self.pid, signal.SIGKILL)
 
 

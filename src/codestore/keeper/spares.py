@@ -12,9 +12,11 @@ import pickle
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from codestore.keeper import become, processes
+from codestore.keeper.limiting import Bounds, Limiter
 from codestore.keeper.spec import ChildSpec
 
 _log = logging.getLogger(__name__)
@@ -26,18 +28,46 @@ _MOST: Final = 64  # descriptors of an order
 _FIRST: Final = 3
 
 
+@dataclass(slots=True)
+class Spare:
+    """A forked process that waits for an order.
+
+    ``bounds`` were made for it in advance; ``inside`` says that it has been moved there, too.
+    """
+
+    pid: int
+    channel: socket.socket
+    bounds: Bounds | None
+    inside: bool = False
+
+    def become(self, spec: ChildSpec, handover: become.Handover) -> bool:
+        """Have it become ``spec``; tell whether it can."""
+        descriptors = [handover.gate, *handover.outputs, *handover.listeners]
+        given = (spec, handover.keeper, handover.notify, len(handover.outputs), handover.enter)
+        order = pickle.dumps(given)
+        with self.channel:
+            if len(order) > _LONGEST or len(descriptors) > _MOST:
+                return False
+            try:
+                socket.send_fds(self.channel, [order], descriptors, socket.MSG_DONTWAIT)
+            except OSError:  # it has died
+                return False
+        return True
+
+
 class Spares:
     """Has a spare at hand, most of the time."""
 
-    def __init__(self) -> None:
-        self._pid = 0
-        self._channel: socket.socket | None = None
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._spare: Spare | None = None
         self._refill: asyncio.TimerHandle | None = None
+        self._moving: asyncio.Task[None] | None = None
 
     def refill(self) -> None:
         """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
         self._refill = None
-        if self._channel is not None:
+        if self._spare is not None:
             return
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -48,41 +78,40 @@ class Spares:
             before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 keeper = os.getpid()
-                self._pid = os.fork()
-                if self._pid == 0:
+                pid = os.fork()
+                if pid == 0:
                     _wait(theirs, keeper)
-                self._channel = ours
+                self._spare = Spare(pid, ours, self._limiter.spare())
+                self._moving = asyncio.create_task(_move(self._spare), name="move the spare")
             except OSError as failure:
                 ours.close()
                 _log.debug("there is no spare: %s", failure)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def give(self, spec: ChildSpec, handover: become.Handover) -> int | None:
-        """Have the spare become ``spec``; return its pid, ``None`` when there is none that can."""
-        channel, self._channel = self._channel, None
-        if channel is None:
-            return None
-        loop = asyncio.get_running_loop()
-        self._refill = loop.call_later(REFILL, self.refill)
-        descriptors = [handover.gate, *handover.outputs, *handover.listeners]
-        order = pickle.dumps((spec, handover.keeper, handover.notify, len(handover.outputs)))
-        with channel:
-            if len(order) > _LONGEST or len(descriptors) > _MOST:
-                return None
-            try:
-                socket.send_fds(channel, [order], descriptors, socket.MSG_DONTWAIT)
-            except OSError:  # it has died
-                return None
-        return self._pid
+    def take(self) -> Spare | None:
+        """Return the spare, to whom it belongs from then on; the next is made in a while."""
+        spare, self._spare = self._spare, None
+        if spare:
+            loop = asyncio.get_running_loop()
+            self._refill = loop.call_later(REFILL, self.refill)
+        return spare
 
     def close(self) -> None:
         """Let the spare go."""
         if self._refill:
             self._refill.cancel()
-        if self._channel:
-            self._channel.close()
-            self._channel = None
+        if self._spare:
+            self._spare.channel.close()
+            if self._spare.bounds:
+                self._spare.bounds.release()
+            self._spare = None
+
+
+async def _move(spare: Spare) -> None:
+    """Move it to where it will be bounded, if it cannot do so quickly itself."""
+    if spare.bounds and spare.bounds.folder:
+        spare.inside = await spare.bounds.admit(spare.pid)
 
 
 def _wait(channel: socket.socket, keeper: int) -> NoReturn:
@@ -105,7 +134,7 @@ def _wait(channel: socket.socket, keeper: int) -> NoReturn:
 
 
 def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, become.Handover]:
-    spec, keeper, notify, outputs = pickle.loads(order)  # noqa: S301 - the keeper's own words
+    spec, keeper, notify, outputs, enter = pickle.loads(order)  # noqa: S301 - the keeper's own words
     gate, *rest = array.array("i", descriptors)
     handover = become.Handover(
         keeper=keeper,
@@ -113,5 +142,6 @@ def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, be
         listeners=tuple(rest[outputs:]),
         outputs=tuple(rest[:outputs]),
         gate=gate,
+        enter=enter,
     )
     return spec, handover

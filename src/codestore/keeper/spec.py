@@ -58,6 +58,8 @@ class ChildSpec:
     - ``port``: it gets a free TCP port of 127.0.0.1, and is ready when that accepts connections.
     - ``forks``: it is a fork server; one end of a SOCK_SEQPACKET pair follows its ``sockets``.
     - ``parent``: the fork server to start it from; where that cannot be done it is executed.
+    - ``memory``, ``cpu``: bytes and cores that it and all whom it starts may use together, where
+      the system lets the keeper bound them (``Listing.limits``).
     """
 
     name: str
@@ -77,6 +79,13 @@ class ChildSpec:
     forks: bool = False
     parent: str | None = None
     greeting: str = ""
+    memory: int | None = None
+    cpu: float | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it may not use all there is."""
+        return self.memory is not None or self.cpu is not None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -94,5 +103,7 @@ class ChildSpec:
             check_name(listener)
         if self.parent is not None:
             check_name(self.parent)
+        require(self.memory is None or self.memory > 0, f"memory {self.memory} is not positive")
+        require(self.cpu is None or self.cpu > 0, f"cpu {self.cpu} is not positive")
         signal_number(self.stop_signal)
         signal_number(self.death_signal)

@@ -6,6 +6,7 @@ from codestore.keeper.dialling import free_port
 from codestore.keeper.forking import forked
 from codestore.keeper.home import Home
 from codestore.keeper.launch import Launch, launch
+from codestore.keeper.limiting import Bounds
 from codestore.keeper.run import Run
 from codestore.keeper.spec import ChildSpec
 
@@ -29,14 +30,10 @@ async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
     names = [listener for _, listener in spec.sockets]
     for name in names:  # a socket of its own is not held before it is needed
         home.listeners.provide(name)
-    launched = None
-    if spec.parent is not None:
-        parent = home.runs.get(spec.parent)
-        launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify)
+    launched, bounds = await _by_parent(spec, home, names)
     by_parent = launched is not None
-    if launched is None:  # the descriptors anew: a socket may have been closed meanwhile
-        descriptors = home.listeners.descriptors(names)
-        launched = launch(spec, descriptors, home.notify, home.spares if woken else None)
+    if launched is None:
+        launched, bounds = _by_us(spec, home, names, woken)
     # In the same turn of the loop: no end may be collected before it is expected.
     ended = home.reaper.expect(launched.pid)
     run = Run(
@@ -44,9 +41,47 @@ async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
         launched.pid,
         ended,
         user=spec.user,
+        sockets=tuple(names),
         channel=launched.channel,
         greeting=spec.greeting,
+        bounds=bounds,
     )
     run.port = int(spec.env["PORT"]) if spec.port else 0
     run.forked = by_parent
     return run, launched
+
+
+async def _by_parent(
+    spec: ChildSpec, home: Home, names: list[str]
+) -> tuple[Launch | None, Bounds | None]:
+    if spec.parent is None:
+        return None, None
+    parent = home.runs.get(spec.parent)
+    bounds = _bounds(spec, home)
+    launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify, bounds)
+    if launched is None and bounds:
+        bounds.release()
+    return launched, bounds
+
+
+def _by_us(
+    spec: ChildSpec, home: Home, names: list[str], woken: bool
+) -> tuple[Launch, Bounds | None]:
+    # The descriptors anew: a socket may have been closed while its parent was asked.
+    descriptors = home.listeners.descriptors(names)
+    spare = home.spares.take() if woken else None
+    bounds = spare.bounds if spare else None
+    if bounds:
+        bounds.limit(spec.memory, spec.cpu)
+    else:
+        bounds = _bounds(spec, home)
+    try:
+        return launch(spec, descriptors, home.notify, bounds, spare), bounds
+    except OSError:
+        if bounds:
+            bounds.release()
+        raise
+
+
+def _bounds(spec: ChildSpec, home: Home) -> Bounds | None:
+    return home.limiter.bounds(spec.memory, spec.cpu) if spec.bounded else None

@@ -10,7 +10,7 @@ class ChildView:
 
     ``code`` or ``signal`` tells how the last run ended, and is null while it runs. ``port`` is 0
     unless it was given one; ``forked`` says that its parent forked it, instead of an exec;
-    ``stopping`` that it was asked to end.
+    ``stopping`` that it was asked to end; ``cause`` why it has ended, where neither tells.
     """
 
     name: str
@@ -28,6 +28,7 @@ class ChildView:
     frozen: bool = False
     forked: bool = False
     stopping: bool = False
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,14 @@ class SocketView:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All that the keeper holds, by name; ``freezer`` is ``cgroup`` or ``signal``."""
+    """All that the keeper holds, by name; ``freezer`` is ``cgroup`` or ``signal``.
+
+    ``limiter`` is ``cgroup v1``, ``cgroup v2`` or ``none``, and ``limits`` what it can bound of a
+    child: ``memory``, ``cpu``.
+    """
 
     children: tuple[ChildView, ...]
     sockets: tuple[SocketView, ...]
     freezer: str = "signal"
+    limiter: str = "none"
+    limits: tuple[str, ...] = ()

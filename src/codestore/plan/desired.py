@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from codestore.domain.canary import Canary
 from codestore.domain.deployments import Deployment, Status
 from codestore.domain.environments import POLICIES
 from codestore.domain.instances import View
-from codestore.domain.manifest import Override, RunKind, rest
-from codestore.domain.routing import Endpoint, Route
+from codestore.domain.manifest import RunKind
+from codestore.domain.overrides import Override, limits, rest, span
+from codestore.domain.routing import Endpoint, Route, Split
 from codestore.domain.secret import Secret
 from codestore.domain.versions import Migration, Seal
 
@@ -15,8 +17,10 @@ from codestore.domain.versions import Migration, Seal
 class Wanted:
     """The goal of a plan. Times in seconds.
 
-    ``port``: its instances listen on ports of their own. ``standby`` and ``stop`` are the idle
-    times after which it is frozen (``None``: never) and stopped.
+    ``count`` instances are to run, by load; with ``minimum`` it is available. ``port``: they
+    listen on ports of their own. ``canary`` is how a new revision is let in; ``before`` is the goal
+    for what serves until then. ``standby`` and ``stop`` are the idle times after which it is
+    frozen (``None``: never) and stopped.
     """
 
     deployment: str
@@ -25,15 +29,23 @@ class Wanted:
     database: str | None
     migrate: bool
     migrations: tuple[Migration, ...]
+    minimum: int
     count: int
     start_timeout: float
     drain: float
     route: Route
     port: bool = False
+    canary: Canary | None = None
+    returns: bool = False
     standby: float | None = None
     stop: float = 0.0
     queue: int = 0
     queue_timeout: float = 0.0
+    before: "Wanted | None" = None
+
+    def with_count(self, count: int) -> "Wanted":
+        """Return the same goal with another number of instances."""
+        return replace(self, count=count)
 
 
 def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wanted:
@@ -41,7 +53,8 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
     manifest = seal.manifest
     policy = POLICIES[deployment.kind]
     override = manifest.overrides.get(deployment.kind, Override())
-    minimum = policy.min_instances if override.min_instances is None else override.min_instances
+    low, high = span(policy, override)
+    scale = deployment.spec.dials.scale
     digest = deployment.spec.digest
     standby, stop = rest(policy, override) or (None, 0.0)
     return Wanted(
@@ -51,7 +64,8 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
         database=deployment.database if manifest.database else None,
         migrate=_must_migrate(deployment.status, seal),
         migrations=seal.migrations,
-        count=max(1, minimum),
+        minimum=low,
+        count=low if scale is None else min(max(scale, low), high),
         start_timeout=manifest.health.timeout,
         drain=policy.drain,
         route=Route(
@@ -60,9 +74,12 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
             access=policy.access,
             keys=keys,
             endpoints=(),
-            limits=policy.limits,
+            limits=limits(policy, override),
+            promised=policy.promise is not None,
         ),
         port=manifest.run.kind is RunKind.COMMAND,
+        canary=deployment.spec.canary,
+        returns=policy.returns,
         standby=standby,
         stop=stop,
         queue=policy.queue,
@@ -92,8 +109,13 @@ def _must_migrate(status: Status, seal: Seal) -> bool:
 
 
 def routed(
-    route: Route, endpoints: tuple[Endpoint, ...], revision: int, unavailable: str | None = None
+    route: Route,
+    endpoints: tuple[Endpoint, ...],
+    revision: int,
+    unavailable: str | None = None,
+    split: Split | None = None,
 ) -> Route:
     """Return the route with its endpoints, or with the reason for a 503 in their place."""
-    held = () if unavailable is not None else endpoints
-    return replace(route, endpoints=held, revision=revision, unavailable=unavailable)
+    if unavailable is not None:
+        return replace(route, endpoints=(), revision=revision, unavailable=unavailable)
+    return replace(route, endpoints=endpoints, revision=revision, split=split)

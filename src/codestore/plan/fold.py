@@ -5,24 +5,30 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from codestore.domain.deployments import (
-    Deployment,
-    State,
+from codestore.domain.conditions import ConditionType, find
+from codestore.domain.deployments import Deployment, State
+from codestore.domain.events import EventKind
+from codestore.domain.faults import Fault, Letter
+from codestore.domain.marking import (
     counted,
     mark_available,
     mark_awake,
+    mark_calm,
+    mark_canary,
+    mark_crashed,
     mark_failed,
     mark_live,
+    mark_returning,
     mark_standby,
     mark_wake_failed,
+    ran_well,
 )
-from codestore.domain.events import EventKind
-from codestore.domain.faults import Fault, Letter
+from codestore.domain.routing import Split
 from codestore.domain.standby import Depth
 from codestore.plan.model import Plan, Verdict
 from codestore.plan.outcomes import Done, Failed, Outcome
 from codestore.plan.standby_steps import Refuse
-from codestore.plan.steps import GiveUp, Migrate, Stop
+from codestore.plan.steps import Drain, GiveUp, Migrate, Publish, Stop
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 60.0
@@ -43,6 +49,11 @@ def fold(
         news += told
     if any(isinstance(outcome, Failed) for outcome in outcomes):
         return after, news
+    if plan.returning is not None:
+        after = mark_returning(after, plan.returning, now)
+        return after, [*news, (EventKind.RETURNING, after.spec.reason, plan.returning)]
+    if after.status.crashes and ran_well(after, now):
+        after = mark_calm(after)
     if plan.verdict is Verdict.REACHED:
         if after.busy:
             news.append((EventKind.LIVE, f"{after.spec.number} is live: {after.spec.reason}", None))
@@ -66,7 +77,12 @@ def _learned(
             return _migrated(deployment, step), []
         case Done(step=Stop(ended=str(ending), instance=instance)):
             text = f"{instance} ended: {ending}"
-            return _crashed(deployment, now), [(EventKind.INSTANCE_ENDED, text, None)]
+            return _crashed(deployment, ending, now), [(EventKind.INSTANCE_ENDED, text, None)]
+        case Done(step=Drain(failing=str(failing), instance=instance)):
+            text = f"{instance} is replaced: {failing}"
+            return _crashed(deployment, failing, now), [(EventKind.INSTANCE_ENDED, text, None)]
+        case Done(step=Publish(split=Split(percent=percent))):
+            return _shared(deployment, percent, now)
         case Done(step=Refuse(letter)) if deployment.status.standby is not None:
             news: list[News] = [(EventKind.WAKE_FAILED, letter.detail, letter)]
             return mark_wake_failed(deployment, letter, now), news
@@ -95,24 +111,35 @@ def _migrated(deployment: Deployment, step: Migrate) -> Deployment:
     return replace(deployment, status=status)
 
 
-def _crashed(deployment: Deployment, now: datetime) -> Deployment:
+def _shared(deployment: Deployment, percent: int, now: datetime) -> tuple[Deployment, list[News]]:
+    """Note that a canary has its share; the same share again is nothing new."""
+    canary = deployment.spec.canary
+    if canary is None or percent not in canary.steps:
+        return deployment, []
+    after = mark_canary(deployment, canary.steps.index(percent), now)
+    if after == deployment:
+        return deployment, []
+    text = f"{percent} % of the requests go to {deployment.spec.number}"
+    return after, [(EventKind.CANARY, text, None)]
+
+
+def _crashed(deployment: Deployment, ending: str, now: datetime) -> Deployment:
     """Count a crash: the first is restarted at once, later ones wait longer and longer.
 
     One that a caller was to start is not even the first time: the next caller would start it.
     """
-    status = deployment.status
-    crashes = status.crashes + 1
+    status = mark_crashed(deployment, ending, now).status
     stopped = status.standby is not None and status.standby.depth is Depth.STOPPED
-    waits = crashes - 1 if stopped else crashes - 2
+    waits = status.crashes - 1 if stopped else status.crashes - 2
     retry_at = None if waits < 0 else now + retry_delay(waits, deployment.id)
-    return replace(deployment, status=replace(status, crashes=crashes, retry_at=retry_at))
+    return replace(deployment, status=replace(status, retry_at=retry_at))
 
 
 def _failed(
     deployment: Deployment, outcome: Failed, now: datetime
 ) -> tuple[Deployment, list[News]]:
     status = deployment.status
-    overdue = deployment.busy and now - deployment.spec.asked_at >= PATIENCE
+    overdue = status.canary is None and now - deployment.spec.asked_at >= PATIENCE
     if deployment.busy and not deployment.spec.removed and (outcome.final or overdue):
         fault: Fault = outcome.fault
         back = status.live.number if status.live else None
@@ -153,10 +180,10 @@ def _availability(
     deployment: Deployment, plan: Plan, now: datetime
 ) -> tuple[Deployment, list[News]]:
     before = deployment.state
-    after = mark_available(deployment, plan.serving, plan.wanted, now)
+    after = mark_available(deployment, plan.serving, plan.wanted, plan.failing, now)
     if before is State.READY and after.state is State.DEGRADED:
-        text = f"{plan.serving} of {plan.wanted} instances accept requests"
-        return after, [(EventKind.DEGRADED, text, None)]
+        told = find(after.status.conditions, ConditionType.AVAILABLE)
+        return after, [(EventKind.DEGRADED, told.message if told is not None else "", None)]
     if before is State.DEGRADED and after.state is State.READY:
         return after, [(EventKind.RECOVERED, "all instances accept requests again", None)]
     return after, []

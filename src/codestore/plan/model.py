@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from codestore.domain.canary import Tally
+from codestore.domain.faults import Letter
 from codestore.domain.instances import View, Wake
 from codestore.domain.routing import Route
 from codestore.domain.standby import Standby
@@ -16,7 +18,7 @@ class Observed:
     """The world as the doors told it. ``active`` counts requests under way, by address.
 
     ``idle_since`` is when the last request ended (or was first looked for); ``None`` when one is
-    under way, or nobody has looked yet.
+    under way, or nobody has looked yet. ``canary`` is what became of the new version's share.
     """
 
     view: View = field(default_factory=View)
@@ -25,6 +27,7 @@ class Observed:
     route: Route | None = None
     active: Mapping[str, int] = field(default_factory=dict)
     idle_since: datetime | None = None
+    canary: Tally | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Plan:
     """What is due now, in order; when to look again if nothing else happens before.
 
     ``standby`` is how the deployment sleeps by then; ``None`` when it is awake.
-    ``woke`` is the last wake that was observed.
+    ``woke`` is the last wake that was observed. ``failing`` says what is wrong with an instance
+    that serves; ``returning`` why the version before is to come back.
     """
 
     due: tuple[Planned, ...] = ()
@@ -58,6 +62,8 @@ class Plan:
     wanted: int = 0
     standby: Standby | None = None
     woke: Wake | None = None
+    failing: str | None = None
+    returning: Letter | None = None
 
     @property
     def empty(self) -> bool:

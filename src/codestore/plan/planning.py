@@ -13,11 +13,21 @@ from codestore.plan.standby import asleep, bedtime, falling_asleep
 def plan_for(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
     """Plan the way from what is observed to what is wanted."""
     if deployment.spec.removed:
-        return removal(deployment, observed)
+        return _patient(removal(deployment, observed), deployment, now)
     plan = asleep(deployment, wanted, observed, now)
     if plan is None:
         plan = _awake(deployment, wanted, observed, now)
+    else:
+        plan = _patient(plan, deployment, now)
     return replace(plan, woke=observed.view.woke)
+
+
+def _patient(plan: Plan, deployment: Deployment, now: datetime) -> Plan:
+    """Do nothing yet if what was due failed a moment ago."""
+    status = deployment.status
+    if not plan.due or not status.attempts or status.retry_at is None or status.retry_at <= now:
+        return plan
+    return replace(plan, due=(), verdict=Verdict.WORKING, next_look=status.retry_at)
 
 
 def _awake(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:

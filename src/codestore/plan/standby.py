@@ -9,13 +9,15 @@ request. What is planned here is the way down, and what has to be done about wak
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from codestore.domain.deployments import Deployment
+from codestore.domain.deployments import Deployment, State
 from codestore.domain.faults import Letter, unavailable
 from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.standby import Depth, Standby
 from codestore.plan.desired import Wanted, asleep_at
+from codestore.plan.instances import COMING
+from codestore.plan.leaving import leaving, retiring
 from codestore.plan.model import Observed, Plan, Planned, Verdict
-from codestore.plan.rollout import COMING, leaving, publishing, retiring
+from codestore.plan.publishing import publishing
 from codestore.plan.standby_steps import Arm, Disarm, Freeze, Hold, Refuse, StopFrozen, Thaw
 from codestore.plan.steps import Admit, Prepare, Stop
 
@@ -68,7 +70,7 @@ def asleep(
         return None
     if wanted.standby is None:  # it sleeps no more
         thawing = [Planned(Thaw(i.name), "it does not sleep any more") for i in frozen]
-        return Plan(tuple(thawing), wanted=wanted.count) if thawing else None
+        return Plan(tuple(thawing), wanted=wanted.minimum) if thawing else None
     standby = status.standby or _begun(frozen, observed)
     coming = [i for i in own if i.state in COMING]
     if coming:
@@ -95,6 +97,8 @@ def may_be_armed(deployment: Deployment, view: View) -> bool:
 
 def at_rest(deployment: Deployment, view: View) -> bool:
     """Whether it sleeps without a process, and nothing is left to do for it."""
+    if deployment.state is not State.STANDBY:
+        return False
     armed = view.armed == deployment.spec.revision
     standby = deployment.status.standby
     stopped = standby is not None and standby.depth is Depth.STOPPED
@@ -129,7 +133,7 @@ def _stopped(
         due = _without_service("It could not be woken; the next try follows.", wanted, observed)
         if observed.view.armed is not None:
             due.append(Planned(Disarm(), "the last try failed a moment ago"))
-        return Plan(tuple(due), next_look=retry_at, wanted=wanted.count, standby=standby)
+        return Plan(tuple(due), next_look=retry_at, wanted=wanted.minimum, standby=standby)
     due = []
     if observed.view.armed != wanted.revision:
         why = "nothing runs, and callers may come"
@@ -183,7 +187,7 @@ def _failed(
     due = _turning_away(_letter("wake_failed", detail), wanted, observed)
     due = due or [Planned(Stop(i.name, ending), "it did not wake") for i, ending in failed]
     standby = Standby(Depth.STOPPED, standby.idle_since, standby.since)
-    return Plan(tuple(due), wanted=wanted.count, standby=standby)
+    return Plan(tuple(due), wanted=wanted.minimum, standby=standby)
 
 
 def _turning_away(letter: Letter, wanted: Wanted, observed: Observed) -> list[Planned]:
@@ -212,7 +216,7 @@ def _still(
 
 def _awake(wanted: Wanted, observed: Observed, due: list[Planned]) -> Plan:
     serving = sum(i.state is InstanceState.SERVING for i in observed.view.instances)
-    return Plan(tuple(due), Verdict.REACHED, serving=serving, wanted=wanted.count)
+    return Plan(tuple(due), Verdict.REACHED, serving=serving, wanted=wanted.minimum)
 
 
 def _with_strangers(plan: Plan, wanted: Wanted, observed: Observed, now: datetime) -> Plan:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from codestore.domain.faults import Letter
-from codestore.domain.routing import Endpoint
+from codestore.domain.routing import Endpoint, Split
 from codestore.domain.versions import Migration
 from codestore.plan.standby_steps import StandbyStep
 
@@ -79,6 +79,7 @@ class Prove:
     """Ask a new instance whether it works, before anybody else does."""
 
     instance: str
+    revision: int
 
     @property
     def key(self) -> str:
@@ -113,6 +114,7 @@ class Publish:
     endpoints: tuple[Endpoint, ...]
     revision: int
     unavailable: str | None = None
+    split: Split | None = None
 
     @property
     def key(self) -> str:
@@ -121,14 +123,17 @@ class Publish:
 
     def describe(self) -> str:
         """Tell people what is done."""
+        if self.split is not None:
+            return f"route {self.split.percent} % of the requests to the new version"
         return "route requests" if self.unavailable is None else "answer 503 meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Let an instance finish what it has."""
+    """Let an instance finish what it has; ``failing`` says what is wrong with it, if anything."""
 
     instance: str
+    failing: str | None = None
 
     @property
     def key(self) -> str:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from codestore.domain.deployments import Deployment
+from codestore.domain.canary import Tally
+from codestore.domain.conditions import ConditionType, find
+from codestore.domain.deployments import Deployment, as_live
+from codestore.domain.dials import turned, undisturbed
 from codestore.domain.environments import Kind
-from codestore.domain.events import event_of
+from codestore.domain.events import EventKind, event_of
 from codestore.domain.instances import InstanceState, View
 from codestore.domain.versions import Version
 from codestore.plan.desired import Wanted, desired
@@ -19,6 +22,7 @@ from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
 from codestore.reconcile.subject import Subject, read_subject
 
+_VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.CANARY)
 IDLE_PRECISION = 0.1  # how late the end of a request may be noticed, as a share of the idle time
 
 
@@ -50,16 +54,25 @@ async def _sweep(id_: str, doors: Doors) -> None:
 
 async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:
     """Observe and plan; changes nothing."""
-    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
+    wanted = goal(subject)
     observed = await observe(subject, wanted, doors)
     return plan_for(subject.deployment, wanted, observed, doors.clock.now()), wanted
+
+
+def goal(subject: Subject) -> Wanted:
+    """Return what the deployment should be, and what it should be until then."""
+    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
+    if subject.live is None:
+        return wanted
+    before = desired(as_live(subject.deployment), subject.live.seal, subject.keys)
+    return replace(wanted, before=before)
 
 
 async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
     """Ask every door what is there now."""
     deployment = subject.deployment
     view = await doors.driver.observe(deployment.id)
-    active = await doors.gateway.active(deployment.hash) if _counts(view) else {}
+    active = await doors.traffic.active(deployment.hash) if _counts(view) else {}
     return Observed(
         view=view,
         database=await doors.databases.observe(deployment.database),
@@ -67,6 +80,7 @@ async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
         route=doors.gateway.published(deployment.hash),
         active=active,
         idle_since=_idle_since(deployment, wanted, doors),
+        canary=await _canary(deployment, doors),
     )
 
 
@@ -82,22 +96,42 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
         current = await records.get(Deployment, after.id)
         if current is None:
             return Turn()
-        asked_anew = current.spec != subject.deployment.spec
+        asked_anew = current.spec.generation != subject.deployment.spec.generation
         if asked_anew:  # the new wish stands; what was learned of the world is kept
             after = _merged(current, after)
+            news = [told for told in news if told[0] not in _VERDICTS]
+        else:
+            after = _with_turned(subject.deployment, current, after)
         if after != current:
             await records.put(after)
         await _publish_version(records, subject.version, after, now)
         await records.emit(*(event_of(after, kind, text, now, fault) for kind, text, fault in news))
     if subject.deployment.status.standby is not None and after.status.standby is None:
-        doors.gateway.touch(after.hash)  # what was read before it slept says nothing of today
+        doors.traffic.touch(after.hash)  # what was read before it slept says nothing of today
     for _, text, _ in news:
         await doors.logs.note(after.id, text)
     retry = after.status.retry_at
     if broken or asked_anew:
         return Turn(again=True) if retry is None else Turn(at=retry)
     concluded = subject.deployment.busy and not after.busy
-    return Turn(again=bool(plan.due) or concluded, at=plan.next_look or retry)
+    changed = concluded or after.spec != subject.deployment.spec
+    return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)
+
+
+def _with_turned(before: Deployment, current: Deployment, after: Deployment) -> Deployment:
+    """Keep what others wrote during the turn that is no change: dials, and the budget."""
+    dials = turned(before.spec.dials, after.spec.dials, current.spec.dials)
+    if not after.busy:  # nothing is under way any more that could be paused or aborted
+        dials = undisturbed(dials)
+    budget = find(current.status.conditions, ConditionType.WITHIN_BUDGET)
+    conditions = after.status.conditions
+    if budget is not None:
+        conditions = (*(c for c in conditions if c.type is not budget.type), budget)
+    return replace(
+        after,
+        spec=replace(after.spec, dials=dials),
+        status=replace(after.status, conditions=conditions),
+    )
 
 
 def _merged(current: Deployment, after: Deployment) -> Deployment:
@@ -107,6 +141,8 @@ def _merged(current: Deployment, after: Deployment) -> Deployment:
         migrated=after.status.migrated,
         applied=after.status.applied,
         crashes=after.status.crashes,
+        crashed_at=after.status.crashed_at,
+        crash=after.status.crash,
         serving=after.status.serving,
         wakes=after.status.wakes,
         woken_at=after.status.woken_at,
@@ -131,7 +167,17 @@ def _idle_since(deployment: Deployment, wanted: Wanted, doors: Doors) -> datetim
         return None
     if deployment.status.standby is not None:
         return None
-    return doors.gateway.idle_since(deployment.hash, wanted.standby * IDLE_PRECISION)
+    return doors.traffic.idle_since(deployment.hash, wanted.standby * IDLE_PRECISION)
+
+
+async def _canary(deployment: Deployment, doors: Doors) -> Tally | None:
+    """Ask what became of the requests of a canary, while there is one."""
+    if deployment.spec.canary is None or not deployment.busy:
+        return None
+    route = doors.gateway.published(deployment.hash)
+    if route is None or route.split is None or route.split.revision != deployment.spec.revision:
+        return None
+    return await doors.traffic.split(deployment.hash, route.split.revision)
 
 
 def _counts(view: View) -> bool:

@@ -12,6 +12,7 @@ from codestore.ports import (
     Standby,
     Store,
     Tasks,
+    Traffic,
     Vault,
 )
 
@@ -28,5 +29,6 @@ class Doors:
     databases: Databases
     builder: Builder
     gateway: Gateway
+    traffic: Traffic
     vault: Vault
     clock: Clock

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault, FaultKind, failed
-from codestore.domain.instances import Artifact, Workload
+from codestore.domain.instances import Workload
 from codestore.domain.manifest import Run, RunKind
 from codestore.plan.desired import Wanted, routed
 from codestore.plan.fold import gave_up, with_lines
@@ -83,23 +83,23 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
 ) -> None:
     id_ = subject.deployment.id
     match step:
-        case Prepare():
-            await doors.builder.prepare(subject.version.seal)
+        case Prepare(digest):
+            await doors.builder.prepare(subject.sealed(digest))
         case CreateDatabase(name):
             password = database_password(subject.deployment, doors.vault)
             await doors.databases.create(name, password)
         case Migrate():
             await _migrate(subject, doors)
-        case Start(_, ordinal):
-            await doors.driver.start(await _workload(subject, doors), ordinal)
-        case Prove(instance):
-            await _prove(subject, instance, doors)
+        case Start(revision, ordinal):
+            await doors.driver.start(await _workload(subject, revision, doors), ordinal)
+        case Prove(instance, revision):
+            await _prove(subject, instance, revision, doors)
         case Admit(instance):
             await doors.driver.admit(id_, instance)
-        case Publish(endpoints, revision, unavailable):
-            route = routed(wanted.route, endpoints, revision, unavailable)
+        case Publish(endpoints, revision, unavailable, split):
+            route = routed(wanted.route, endpoints, revision, unavailable, split)
             await doors.gateway.publish(route)
-        case Drain(instance):
+        case Drain(instance, _):
             await doors.driver.drain(id_, instance)
         case Stop(instance, _):
             await doors.driver.stop(id_, instance)
@@ -124,13 +124,17 @@ async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Door
             await doors.standby.hold(id_, instance)
         case Freeze(instance):
             if not await doors.standby.freeze(id_, instance, wanted.queue):
-                doors.gateway.touch(subject.deployment.hash)
+                doors.traffic.touch(subject.deployment.hash)
         case Thaw(instance):
             await doors.standby.thaw(id_, instance)
         case StopFrozen(instance):
-            await doors.standby.stop_frozen(await _workload(subject, doors), instance)
+            await doors.standby.stop_frozen(
+                await _workload(subject, subject.deployment.spec.revision, doors), instance
+            )
         case Arm():
-            await doors.standby.arm(await _workload(subject, doors), wanted.queue)
+            await doors.standby.arm(
+                await _workload(subject, subject.deployment.spec.revision, doors), wanted.queue
+            )
         case Disarm():
             await doors.standby.disarm(id_)
         case Refuse(letter):
@@ -139,22 +143,20 @@ async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Door
             assert_never(step)
 
 
-async def _workload(subject: Subject, doors: Doors) -> Workload:
-    artifact = await _artifact(subject, doors)
-    return workload(subject, artifact, doors, subject.version.seal.manifest.run)
-
-
-async def _artifact(subject: Subject, doors: Doors) -> Artifact:
-    seal = subject.version.seal
-    return await doors.builder.prepared(seal) or await doors.builder.prepare(seal)
+async def _workload(
+    subject: Subject, revision: int, doors: Doors, run: Run | None = None
+) -> Workload:
+    seal = subject.of(revision).seal
+    artifact = await doors.builder.prepared(seal) or await doors.builder.prepare(seal)
+    return workload(subject, revision, artifact, doors, run)
 
 
 async def _migrate(subject: Subject, doors: Doors) -> None:
     manifest = subject.version.seal.manifest
-    artifact = await _artifact(subject, doors)
+    revision = subject.deployment.spec.revision
     run = Run(RunKind.COMMAND, manifest.migrate)
-    name = f"migrate-{subject.deployment.spec.revision}"
-    work = workload(subject, artifact, doors, run)
+    name = f"migrate-{revision}"
+    work = await _workload(subject, revision, doors, run)
     result = await doors.tasks.run(work, name, MIGRATION_TIMEOUT)
     if not result.succeeded:
         detail = f"{' '.join(manifest.migrate)}: {result.ending}."
@@ -166,10 +168,11 @@ async def _migrate(subject: Subject, doors: Doors) -> None:
         )
 
 
-async def _prove(subject: Subject, instance: str, doors: Doors) -> None:
+async def _prove(subject: Subject, instance: str, revision: int, doors: Doors) -> None:
     id_ = subject.deployment.id
+    health = subject.of(revision).seal.manifest.health
     try:
-        await doors.driver.prove(id_, instance, subject.version.seal.manifest.health)
+        await doors.driver.prove(id_, instance, health)
     except Fault as fault:
         letter = fault.letter
         lines = await _tail(id_, instance, doors)

@@ -13,6 +13,7 @@ from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key
 from codestore.domain.versions import Version
+from codestore.plan.canary import remembered
 from codestore.plan.desired import awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
@@ -62,7 +63,7 @@ async def _arm_sleepers(subjects: list[Subject], doors: Doors) -> None:
         view = await doors.driver.observe(deployment.id)
         if artifact is None or not may_be_armed(deployment, view):
             return
-        work = workload(subject, artifact, doors, subject.version.seal.manifest.run)
+        work = workload(subject, deployment.spec.revision, artifact, doors)
         async with turns:
             try:
                 await doors.standby.arm(work, POLICIES[deployment.kind].queue)
@@ -80,4 +81,5 @@ async def _route(subject: Subject, doors: Doors) -> Route | None:
     view = await doors.driver.observe(subject.deployment.id)
     endpoints = awake_at(view)
     unavailable = None if endpoints else "This service is being started."
-    return routed(wanted.route, endpoints, live.revision, unavailable)
+    split = remembered(subject.deployment, wanted, view)
+    return routed(wanted.route, endpoints, live.revision, unavailable, split)

@@ -7,21 +7,39 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES, PROJECT_KINDS
 from codestore.domain.instances import Artifact, Workload
 from codestore.domain.manifest import Run
+from codestore.domain.overrides import Override, resources
 from codestore.domain.routing import Access
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key
-from codestore.domain.versions import Version
+from codestore.domain.versions import Seal, Version
 from codestore.ports import Records, Vault
 from codestore.reconcile.doors import Doors
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a turn is about, read in one transaction."""
+    """What a turn is about, read in one transaction.
+
+    ``version`` is the wanted one, ``live`` the one that serves meanwhile, if that is another.
+    """
 
     deployment: Deployment
     version: Version
     keys: tuple[Secret, ...]
+    live: Version | None = None
+
+    def of(self, revision: int) -> Version:
+        """Return the version that a revision runs."""
+        live = self.deployment.status.live
+        if self.live is not None and live is not None and live.revision == revision:
+            return self.live
+        return self.version
+
+    def sealed(self, digest: str) -> Seal:
+        """Return the seal with a digest: of the wanted version, or of the one that serves."""
+        if self.live is not None and self.live.digest == digest:
+            return self.live.seal
+        return self.version.seal
 
 
 async def read_subject(records: Records, vault: Vault, id_: str) -> Subject | None:
@@ -29,10 +47,16 @@ async def read_subject(records: Records, vault: Vault, id_: str) -> Subject | No
     deployment = await records.get(Deployment, id_)
     if deployment is None:
         return None
-    (version,) = await records.find(
-        Version, service=deployment.service, number=deployment.spec.number
-    )
-    return Subject(deployment, version, await _keys(records, vault, deployment))
+    version = await _version(records, deployment, deployment.spec.number)
+    live, before = deployment.status.live, None
+    if live is not None and live.revision != deployment.spec.revision:
+        before = await _version(records, deployment, live.number)
+    return Subject(deployment, version, await _keys(records, vault, deployment), before)
+
+
+async def _version(records: Records, deployment: Deployment, number: str) -> Version:
+    (version,) = await records.find(Version, service=deployment.service, number=number)
+    return version
 
 
 async def _keys(records: Records, vault: Vault, deployment: Deployment) -> tuple[Secret, ...]:
@@ -48,17 +72,27 @@ def key_scope(deployment: Deployment) -> str:
     return str(deployment.project if deployment.kind in PROJECT_KINDS else deployment.service)
 
 
-def workload(subject: Subject, artifact: Artifact, doors: Doors, run: Run) -> Workload:
-    """Describe what to run: the artifact, how, and every variable it gets."""
+def workload(
+    subject: Subject, revision: int, artifact: Artifact, doors: Doors, run: Run | None = None
+) -> Workload:
+    """Describe what to run: the artifact, how, and every variable it gets.
+
+    ``run`` is something of the version that is not an instance of it.
+    """
     deployment = subject.deployment
+    manifest = subject.of(revision).seal.manifest
+    policy = POLICIES[deployment.kind]
+    override = manifest.overrides.get(deployment.kind, Override())
     return Workload(
         deployment=deployment.id,
-        revision=deployment.spec.revision,
+        revision=revision,
         artifact=artifact,
-        run=run,
-        environment=_variables(subject, doors),
-        drain=POLICIES[deployment.kind].drain,
-        preload=subject.version.seal.manifest.preload,
+        run=run or manifest.run,
+        environment=_variables(subject, doors, database=manifest.database),
+        drain=policy.drain,
+        preload=manifest.preload,
+        health=manifest.health,
+        resources=resources(policy, override),
     )
 
 
@@ -67,14 +101,14 @@ def database_password(deployment: Deployment, vault: Vault) -> Secret:
     return vault.derive(f"database:{deployment.id}:{deployment.database}")
 
 
-def _variables(subject: Subject, doors: Doors) -> Mapping[str, Secret]:
+def _variables(subject: Subject, doors: Doors, *, database: bool) -> Mapping[str, Secret]:
     deployment = subject.deployment
     variables = {
         "PROJECT_ID": Secret(deployment.project or ""),
         "ENVIRONMENT_ID": Secret(deployment.environment),
         "SERVICE_ID": Secret(deployment.service),
     }
-    if subject.version.seal.manifest.database:
+    if database:
         password = database_password(deployment, doors.vault)
         variables |= doors.databases.settings(deployment.database, password)
     return variables

@@ -10,3 +10,5 @@ EVENTS: Final = _BASE + 2
 """Held from numbering events until they are committed."""
 LEADER: Final = _BASE + 3
 """Held by the one process that acts."""
+TALLIES: Final = _BASE + 4
+"""Held from reading what was last counted until what came since is committed."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
 from codestore.domain.deployments import Deployment
@@ -16,6 +17,7 @@ from codestore.domain.events import Event
 from codestore.domain.faults import Fault
 from codestore.domain.services import Service
 from codestore.ports import EVERYTHING, N, Noun, Page, Records
+from codestore.store.memory_tallies import Ledger, MemoryTallies
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, columns, filters, lost_page
 
 _BACKLOG = 1000
@@ -31,6 +33,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._tables: dict[type[Noun], _Table] = {kind: {} for kind in SHAPES}
         self._events: list[_Told] = []
+        self._ledger = Ledger()
         self._turn = asyncio.Lock()
         self._owner: asyncio.Task[Any] | None = None
         self._watchers: set[_Watcher] = set()
@@ -51,7 +54,7 @@ class MemoryStore:
             raise RuntimeError("a transaction inside a transaction")
         async with self._turn:
             self._owner = asyncio.current_task()
-            records = MemoryRecords(self._tables, self._events)
+            records = MemoryRecords(self._tables, self._events, self._ledger)
             try:
                 yield records
                 records.settle()
@@ -83,7 +86,10 @@ class MemoryStore:
 class MemoryRecords:
     """Implements the Records door; one transaction on the tables it is given."""
 
-    def __init__(self, tables: dict[type[Noun], _Table], events: list[_Told]) -> None:
+    def __init__(
+        self, tables: dict[type[Noun], _Table], events: list[_Told], ledger: Ledger
+    ) -> None:
+        self.tallies = MemoryTallies(ledger)
         self.changed: dict[str, None] = {}
         self.spoken_of: dict[str, None] = {}
         self._tables = tables
@@ -140,7 +146,12 @@ class MemoryRecords:
             self.spoken_of[event.deployment] = None
 
     async def events(
-        self, after: int, limit: int, newest: bool = False, **equal: str
+        self,
+        after: int,
+        limit: int,
+        newest: bool = False,
+        during: tuple[datetime, datetime] | None = None,
+        **equal: str,
     ) -> list[Event]:
         """Return at most ``limit`` events with numbers above ``after``, in order.
 
@@ -152,6 +163,7 @@ class MemoryRecords:
             event
             for event, organization in self._events[after:]
             if _told(event, organization, equal)
+            and (during is None or during[0] <= event.at < during[1])
         ]
         return found[max(0, len(found) - limit) :] if newest else found[:limit]
 
@@ -163,6 +175,7 @@ class MemoryRecords:
     def undo(self) -> None:
         """Put everything back as it was."""
         self._tables.update(self._before)
+        self.tallies.undo()
         del self._events[self._events_before :]
         self.changed.clear()
         self.spoken_of.clear()

@@ -8,6 +8,7 @@ waited for while it is held, so it cannot be part of a deadlock.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, Executable, delete, func, select
@@ -23,6 +24,7 @@ from codestore.store.errors import translated
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, filters, lost_page
 from codestore.store.statements import INSERT_EVENT, event_row, storable, taken, tell, upsert
 from codestore.store.tables import CHANGES, EVENTS, NEWS, TABLES
+from codestore.store.tallies import PostgresTallies
 
 
 class PostgresRecords:
@@ -34,6 +36,7 @@ class PostgresRecords:
         self._changed: dict[str, None] = {}
         self._spoken_of: dict[str, None] = {}
         self._broken: BaseException | None = None
+        self.tallies = PostgresTallies(self._run)
 
     async def get(self, kind: type[N], id_: str) -> N | None:
         """Return the noun with this id.
@@ -92,7 +95,12 @@ class PostgresRecords:
         self._spoken_of.update((event.deployment, None) for event in events)
 
     async def events(
-        self, after: int, limit: int, newest: bool = False, **equal: str
+        self,
+        after: int,
+        limit: int,
+        newest: bool = False,
+        during: tuple[datetime, datetime] | None = None,
+        **equal: str,
     ) -> list[Event]:
         """Return at most ``limit`` events with numbers above ``after``, in order.
 
@@ -106,6 +114,8 @@ class PostgresRecords:
         order = EVENTS.c.sequence.desc() if newest else EVENTS.c.sequence
         query = select(EVENTS.c.sequence, EVENTS.c.data).where(EVENTS.c.sequence > after)
         query = query.where(*(EVENTS.c[name] == value for name, value in equal.items()))
+        if during is not None:
+            query = query.where(EVENTS.c.at >= during[0], EVENTS.c.at < during[1])
         rows = await self._run(query.order_by(order).limit(limit))
         found = [replace(decode(Event, row.data), sequence=row.sequence) for row in rows]
         return found[::-1] if newest else found

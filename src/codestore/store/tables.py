@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -76,3 +77,35 @@ EVENTS: Final = Table(
     # Old events are forgotten by age: rows lie on disk in this order, so a tiny index will do.
     Index("events_at_idx", "at", postgresql_using="brin"),
 )
+
+HOURS: Final = Table(
+    "hours",
+    METADATA,
+    # In this order a key is always added at the end of the index, and what is old is found by it.
+    Column("start", DateTime(timezone=True), primary_key=True),
+    Column("deployment", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("peak", BigInteger, nullable=False),
+    Column("requests_by_minute", LargeBinary, nullable=False),
+    Column("failures_by_minute", LargeBinary, nullable=False),
+)
+"""Sums, the most failures in a minute, and 60 numbers each, see :mod:`codestore.store.packing`."""
+
+LOOKS: Final = Table(
+    "looks",
+    METADATA,
+    Column("run", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+"""One row: when the counters were last looked at, and in which run of the gateway."""
+
+TOTALS: Final = Table(
+    "totals",
+    METADATA,
+    Column("deployment", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+)
+"""What the counters said then."""

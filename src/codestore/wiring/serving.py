@@ -18,6 +18,7 @@ from codestore.api.desk import Desk
 from codestore.artifacts.builder import UvBuilder
 from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
+from codestore.domain.canary import Tally
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.launching import Host
 from codestore.drivers.process.logs import FileLogs
@@ -25,16 +26,18 @@ from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.saying import say
+from codestore.reconcile.counting import keep_count
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.housekeeping import keep_house
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.restoring import restored_routes
+from codestore.reconcile.scaling import Scaler
 from codestore.settings import Settings
 from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
 from codestore.wire import PlanView, StatusView
 from codestore.wiring.servers import database_server, run_envoy
-from codestore.wiring.telling import next_plan, platform_status
+from codestore.wiring.telling import canary_tally, next_plan, platform_status
 from codestore.wiring.welcoming import welcome
 
 
@@ -67,6 +70,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
             databases=databases,
             builder=UvBuilder(settings.artifacts, settings.build_environment),
             gateway=gateway,
+            traffic=gateway.traffic,
             vault=vault,
             clock=clock,
         )
@@ -89,7 +93,12 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     async def plan_of(seen: Seen) -> PlanView:
         return await next_plan(doors, seen)
 
-    desk = Desk(office, bulletin, doors.gateway.url, plan_of, status, str(settings.uploads))
+    async def tally_of(id_: str) -> Tally | None:
+        return await canary_tally(doors, id_)
+
+    url_of, uploads = doors.gateway.url, str(settings.uploads)
+    reading = doors.traffic.reading
+    desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, uploads, reading)
     config = uvicorn.Config(
         create_app(desk),
         log_config=None,
@@ -99,7 +108,13 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     )
     server = uvicorn.Server(config)
     async with asyncio.TaskGroup() as group:
-        work = (Loop(doors).run(), bulletin.run(), keep_house(doors))
+        work = (
+            Loop(doors).run(),
+            Scaler(doors).run(),
+            bulletin.run(),
+            keep_count(doors),
+            keep_house(doors, settings.ready_versions),
+        )
         running = [group.create_task(each) for each in work]
         say(settings.run, status=f"ready at {settings.url}", ready=True)
         await server.serve(sockets=[api])

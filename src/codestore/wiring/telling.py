@@ -5,11 +5,12 @@ from collections import Counter
 
 from codestore import __version__
 from codestore.actions.queries import Seen
+from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
-from codestore.domain.faults import not_found
+from codestore.domain.faults import Fault, not_found
 from codestore.keeper.client import KeeperClient
 from codestore.plan.explain import explain
-from codestore.reconcile.cycle import consider
+from codestore.reconcile.cycle import consider, goal, observe
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.subject import read_subject
 from codestore.settings import Settings
@@ -33,6 +34,18 @@ async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient
         processes=Processes(os.getppid(), os.getpid(), pids.get(ENVOY), pids.get(POSTGRES)),
         deployments=dict(states),
     )
+
+
+async def canary_tally(doors: Doors, id_: str) -> Tally | None:
+    """Tell what became of a canary's requests; ``None`` when there is none, or nobody knows."""
+    async with doors.store.begin() as records:
+        subject = await read_subject(records, doors.vault, id_)
+    if subject is None:
+        return None
+    try:
+        return (await observe(subject, goal(subject), doors)).canary
+    except Fault:
+        return None
 
 
 async def next_plan(doors: Doors, seen: Seen) -> PlanView:

@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 
 
 async def app(scope, receive, send):
@@ -22,8 +24,26 @@ async def app(scope, receive, send):
         while (await receive()).get("more_body"):
             pass
     statuses = {"/broken": 503, "/missing": 404}
+    if path == "/take":
+        bytearray(400 * 2**20)
+    if path == "/helper":
+        code = "bytearray(400 * 2**20)"
+        await (await asyncio.create_subprocess_exec(sys.executable, "-c", code)).wait()
+    if path == "/health":
+        statuses[path] = await _health()
     said = {"pid": os.getpid(), "environment": dict(os.environ)}
     await _answer(send, statuses.get(path, 200), json.dumps(said).encode())
+
+
+async def _health():
+    """The status that is in the file "health" beside the code; it may also say "hang" or "slow"."""
+    print("asked")
+    told = Path("health").read_text() if Path("health").exists() else "200"
+    if told == "hang":
+        await asyncio.sleep(1000)
+    if told == "slow":
+        await asyncio.sleep(0.05)
+    return int(told) if told.isdigit() else 200
 
 
 async def _live(receive, send):

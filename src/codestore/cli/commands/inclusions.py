@@ -14,6 +14,11 @@ from codestore.cli.views import deployments as views
 from codestore.wire import Inclusion, Promotion, Roll
 
 commands = Commands()
+Canary = Annotated[
+    bool | None,
+    typer.Option("--canary/--no-canary", help="A share first, or not; else as its manifest says."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Also a version that was left behind there.")]
 _WHICH = "In which environment (development, staging, production)?"
 
 
@@ -47,19 +52,23 @@ def info(session: Session, project: Project = None, service: Service = None) -> 
 
 
 @commands.add("project:service:promote", "cs project:service:promote shop blog --to staging")
-def promote(
+def promote(  # noqa: PLR0913 - one parameter per option
     session: Session,
     project: Project = None,
     service: Service = None,
     to: Annotated[str | None, typer.Option("--to", help="In this environment.")] = None,
+    canary: Canary = None,
+    force: Force = False,
     detach: Detach = False,
 ) -> None:
     """Move a version one environment on.
 
-    Development takes the one on demo, staging development's, production staging's.
+    Development takes the one on demo, staging development's, production staging's. As a canary
+    it gets a share of the requests first, and goes back by itself if too many of them fail; a
+    manifest that says how (environments.production.canary) asks for that without --canary.
     """
     both = _both(session, project, service)
-    wish = Promotion(session.need(to, "--to", _WHICH))
+    wish = Promotion(session.need(to, "--to", _WHICH), canary, force)
     change = session.client.post(path("projects", *_with_services(*both), "promote"), wish)
     conclude(session, change, views.release, detach=detach)
 
@@ -75,7 +84,11 @@ def roll(
     version: ToVersion = None,
     detach: Detach = False,
 ) -> None:
-    """Put any published version in an environment."""
+    """Put any published version in an environment.
+
+    Back to one that is lower, or that served before: the environment is held there (cs unhold),
+    and the version that is left is marked. On again: what was held by that is held no more.
+    """
     both = _both(session, project, service)
     wish = Roll(
         session.need(environment, "--env", _WHICH),

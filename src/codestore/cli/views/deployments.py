@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from codestore.cli.view import Document, Facts, Table, moment, span, text
+from codestore.cli.views.rollouts import limits, progress, scale, staying
 from codestore.cli.views.standby import resting, woken
 
 _INDENT = "  "
@@ -73,7 +74,10 @@ def project(found: Document) -> Facts:
     for name, held in found["environments"].items():
         facts.append((name, "" if held["services"] else "no services"))
         for deployment in held["services"].values():
-            facts += [(f"{_INDENT}service", deployment["name"]), *_deployment(deployment)]
+            facts += [
+                (f"{_INDENT}service", deployment["name"]),
+                *_deployment(deployment, bounds=False),
+            ]
     return Facts(facts)
 
 
@@ -98,7 +102,14 @@ def release(found: Document) -> Facts:
     """Show a change of version."""
     deployment = found["deployment"]
     facts = [("service", deployment["name"]), ("version", found["version"])]
-    return Facts([*facts, *_environments({found["environment"]: deployment}, key=False)])
+    place = {found["environment"]: deployment}
+    return Facts([*facts, *_environments(place, key=False, bounds=False)])
+
+
+def deployment(found: Document) -> Facts:
+    """Show a deployment."""
+    place = {found["environment"]: found}
+    return Facts([("service", found["name"]), *_environments(place, key=False, bounds=False)])
 
 
 def environments(found: list[Document]) -> Table:
@@ -135,13 +146,18 @@ def environment(found: Document) -> Facts:
     return Facts(facts)
 
 
-def _environments(found: dict[str, Document], *, key: bool = True) -> Iterable[tuple[str, str]]:
+def _environments(
+    found: dict[str, Document], *, key: bool = True, bounds: bool = True
+) -> Iterable[tuple[str, str]]:
     for name, deployment in found.items():
         yield name, _state(deployment)
-        yield from _deployment(deployment, key=key)[1:]
+        yield from _deployment(deployment, key=key, bounds=bounds)[1:]
 
 
-def _deployment(deployment: Document, *, key: bool = True) -> list[tuple[str, str]]:
+def _deployment(
+    deployment: Document, *, key: bool = True, bounds: bool = True
+) -> list[tuple[str, str]]:
+    """Show a deployment; what is as everybody expects it has no line."""
     facts = [("state", _state(deployment)), ("url", deployment["url"])]
     if deployment["access"] == "public":
         facts.append(("key", "none needed"))
@@ -149,8 +165,16 @@ def _deployment(deployment: Document, *, key: bool = True) -> list[tuple[str, st
         facts.append(("key", text(deployment["key"])))
     if deployment.get("failure"):
         facts.append(("failure", deployment["failure"]["detail"]))
+    if deployment["canary"]:
+        facts.append(("canary", progress(deployment["canary"])))
+    facts += staying(deployment)
+    alone = deployment["scale"]["max"] == 1 and deployment["instances"] == 1
+    if not alone and deployment["standby"] is None:
+        facts.append(("instances", scale(deployment)))
     facts.append(("standby", resting(deployment["standby_after"], deployment["stop_after"])))
     facts += [("woken", line) for line in woken(deployment["wakes"])]
+    if bounds:
+        facts.append(("limits", limits(deployment["limits"])))
     return [(f"{_INDENT}{label}", value) for label, value in facts]
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +17,11 @@ import structlog
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import Wake
 from codestore.domain.standby import Depth
-from codestore.drivers.process.launching import FINAL_GRACE
+from codestore.drivers.process.child import Child, child_of, ended, ending_of
 from codestore.drivers.process.naming import PRELOAD, Label, deployment_of, held_socket
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import (
-    ChildView,
     Event,
     Exited,
     Frozen,
@@ -36,38 +35,29 @@ from codestore.keeper.spec import ChildSpec
 log = structlog.get_logger(__name__)
 TRIES = 50  # readings of a list that is never still; the last one counts
 BACKLOG = 4096  # callers that may wait at a socket from which somebody accepts
-GOODBYE = 10.0  # seconds that a command has to end
 QUIET = 0.15  # seconds after somebody came in which a wake is left alone
 TOLD = 10.0  # seconds until the end of a child is told that had to end by now
 NEWS = 2.0  # seconds until the start of a child is told
 RECONNECT = 0.2  # seconds between tries to follow the keeper again
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A child of ours. ``ending`` says how it ended, once it has. Unix seconds.
+class Children:
+    """The children that carry a label of ours, and the sockets held for us.
 
-    ``port`` is where it listens, 0 when it accepts from sockets; ``frozen_at`` is 0 when it runs.
+    ``limits`` is what the keeper can bound of a child (``memory``, ``cpu``), and ``limiter`` how:
+    ``cgroup v1``, ``cgroup v2`` or ``none``.
     """
 
-    name: str
-    pid: int
-    label: Label
-    started_at: float
-    ready: bool = False
-    status: str = ""
-    ending: str | None = None
-    port: int = 0
-    frozen_at: float = 0.0
-    stopping: bool = False
-
-
-class Children:
-    """The children that carry a label of ours, and the sockets held for us."""
-
-    def __init__(self, client: KeeperClient, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: KeeperClient,
+        changed: Callable[[str], None],
+        noted: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``changed`` hears of deployments, ``noted`` of each child of which something is new."""
         self.client = client
         self._changed = changed
+        self._noted = noted
         self._children: dict[str, Child] = {}
         self._sockets: dict[str, str] = {}
         self._watches: dict[str, Mapping[str, str]] = {}
@@ -75,6 +65,8 @@ class Children:
         self._quiet: dict[str, asyncio.TimerHandle] = {}
         self._woken: dict[str, Wake] = {}
         self.pressed = False
+        self.limiter = "none"
+        self.limits: tuple[str, ...] = ()
         self._bell = asyncio.Condition()
         self._loading = asyncio.Lock()
         self._learned = 0
@@ -146,7 +138,7 @@ class Children:
         self._fired.discard(name)
         self._watches[name] = label
         try:
-            await self.client.watch(name, spawn, label)
+            await self.client.watch(name, self._bounded(spawn), label)
         except BaseException:
             self._watches.pop(name, None)
             raise
@@ -165,6 +157,7 @@ class Children:
                 raise
         self._learned += 1
         self._children.pop(name, None)
+        self._noted(name)
 
     def drop(self, deployment: str) -> None:
         """Forget what is remembered of a deployment's wakes."""
@@ -211,13 +204,17 @@ class Children:
                 listing = await self.client.list()
                 if self._learned == before:
                     break
+        self.limiter, self.limits = listing.limiter, listing.limits
         self._sockets = {held.name: held.path for held in listing.sockets}
         watched = {held.name: held.label for held in listing.sockets if held.watched}
         gone = self._watches.keys() - watched.keys()
         self._watches = watched
         self._fired.clear()
-        children = [child for child in map(_child, listing.children) if child is not None]
+        children = [child for child in map(child_of, listing.children) if child is not None]
+        known = self._children.keys()
         self._children = {child.name: child for child in children}
+        for name in known | self._children.keys():
+            self._noted(name)
         for socket in gone:  # a caller may have come, and what it started have failed
             self._changed(deployment_of(socket))
         async with self._bell:
@@ -240,17 +237,23 @@ class Children:
 
     async def spawn(self, spec: ChildSpec) -> None:
         """Have a child started; it is known here when this returns."""
-        pid = await self.client.spawn(spec)
+        pid = await self.client.spawn(self._bounded(spec))
         with contextlib.suppress(TimeoutError):
             await self.until(spec.name, lambda child: child is not None and child.pid == pid, NEWS)
             return
         await self.load()
 
+    def _bounded(self, spec: ChildSpec) -> ChildSpec:
+        """Return the spec without bounds that cannot be set: an old keeper has no word for them."""
+        memory = spec.memory if "memory" in self.limits else None
+        cpu = spec.cpu if "cpu" in self.limits else None
+        return replace(spec, memory=memory, cpu=cpu)
+
     async def _take(self, event: Event) -> None:
         self._learned += 1
         match event:
             case Started(child=view):
-                fresh = _child(view)
+                fresh = child_of(view)
                 if fresh is not None:
                     self._came(fresh.label)
                     await self._put(fresh)
@@ -300,7 +303,7 @@ class Children:
     async def _take_end(self, event: Exited) -> None:
         child = self._children.get(event.name)
         label = Label.read(event.label)
-        ending = _ending(event.code, event.signal)
+        ending = ending_of(event)
         if label is not None:
             self._came(label)
         if child is not None and child.pid == event.pid:  # else its successor is known already
@@ -311,42 +314,10 @@ class Children:
     async def _put(self, child: Child) -> None:
         self._learned += 1
         self._children[child.name] = child
+        self._noted(child.name)
         if child.ending is None:
             self._tell(child.label.deployment)
         else:
             self._changed(child.label.deployment)
         async with self._bell:
             self._bell.notify_all()
-
-
-def _child(view: ChildView) -> Child | None:
-    label = Label.read(view.label)
-    if label is None:
-        return None
-    ending = None if view.running else _ending(view.code, view.signal)
-    return Child(
-        view.name,
-        view.pid,
-        label,
-        view.started_at,
-        view.ready,
-        view.status,
-        ending,
-        view.port,
-        time.time() if view.frozen else 0.0,
-        view.stopping,
-    )
-
-
-def ended(child: Child | None) -> bool:
-    """Whether a child has ended, or is not there at all."""
-    return child is None or child.ending is not None
-
-
-def farewell(child: Child) -> float:
-    """Return the seconds that a child has to end well, once it is asked to."""
-    return GOODBYE if child.port else child.label.drain + FINAL_GRACE
-
-
-def _ending(code: int | None, signal: str | None) -> str:
-    return f"killed by {signal}" if signal else f"exit code {code}"

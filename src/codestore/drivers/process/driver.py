@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +14,43 @@ from codestore.domain.manifest import Health
 from codestore.domain.routing import Endpoint
 from codestore.drivers.process import probing
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import Child, Children, ended, farewell
+from codestore.drivers.process.child import Child, ended, farewell
+from codestore.drivers.process.children import Children
+from codestore.drivers.process.instances import instance_of, port_of, state_of, where
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     Host,
     clear_code,
     on_port,
     provide_code,
+    service_label,
     service_spec,
 )
-from codestore.drivers.process.naming import SERVICE, Label, Phase, held_socket, instance_name
+from codestore.drivers.process.naming import SERVICE, Phase, held_socket, instance_name
 from codestore.drivers.process.resting import ProcessStandby
+from codestore.drivers.process.rounds import EVERY, Rounds
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 
 ADMISSION = 10.0  # seconds an instance has to say that it accepts
-_STATES = {
-    "ready": InstanceState.READY,
-    "accepting": InstanceState.SERVING,
-    "draining": InstanceState.DRAINING,
-}
 _AT_PORT = (InstanceState.SERVING, InstanceState.DRAINING)
-_PHASES = {
-    Phase.STARTING: InstanceState.READY,
-    Phase.SERVING: InstanceState.SERVING,
-    Phase.DRAINING: InstanceState.DRAINING,
-}
 
 
 class ProcessDriver:
-    """Instances as processes under the keeper. Open it with ``async with``."""
+    """Instances as processes under the keeper. Open it with ``async with``.
 
-    def __init__(self, client: KeeperClient, keeper: Path, host: Host) -> None:
+    Each that serves is asked ``every`` so many seconds whether it is well.
+    """
+
+    def __init__(
+        self, client: KeeperClient, keeper: Path, host: Host, every: float = EVERY
+    ) -> None:
         self._changed: asyncio.Queue[str] = asyncio.Queue()
-        self.children = Children(client, self._changed.put_nowait)
+        self.children = Children(client, self._changed.put_nowait, self._noted)
+        self.rounds = Rounds(self.children, self._changed.put_nowait, every)
         self._keeper = keeper
         self._host = host
-        self.standby = ProcessStandby(self.children, host)
+        self.standby = ProcessStandby(self.children, host, self.rounds)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "ProcessDriver":
@@ -59,6 +58,7 @@ class ProcessDriver:
         self._tasks.append(asyncio.create_task(self.children.follow(self._keeper, loaded)))
         await loaded.wait()
         self._tasks.append(asyncio.create_task(self.standby.look_after()))
+        self._tasks.append(asyncio.create_task(self.rounds.go()))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -72,13 +72,13 @@ class ProcessDriver:
         shared = self.children.socket(deployment)
         endpoints = [Endpoint(f"{probing.UNIX}{shared}")] if shared else []
         endpoints += [
-            Endpoint(_tcp(child), draining=_instance(child).state is InstanceState.DRAINING)
+            Endpoint(port_of(child), draining=state_of(child) is InstanceState.DRAINING)
             for child in children
-            if child.port and _instance(child).state in _AT_PORT
+            if child.port and state_of(child) in _AT_PORT
         ]
         held = self.children.socket(held_socket(deployment))
         return View(
-            instances=tuple(_instance(child) for child in children),
+            instances=tuple(map(self._instance, children)),
             endpoints=tuple(endpoints),
             held=Endpoint(f"{probing.UNIX}{held}") if held else None,
             armed=self.standby.armed(deployment),
@@ -96,7 +96,7 @@ class ProcessDriver:
         if not port:
             await self.children.listen(workload.deployment)
             await self.children.listen(name)
-        label = Label(workload.deployment, SERVICE, workload.revision, ordinal, workload.drain)
+        label = service_label(workload, ordinal)
         try:
             await self.children.spawn(service_spec(self._host, workload, name, label))
         except KeeperError as error:
@@ -107,8 +107,9 @@ class ProcessDriver:
 
     async def prove(self, deployment: str, instance: str, health: Health) -> None:
         """Ask the instance over its private socket, or its port, as long as it lives."""
-        child = self._require(instance)
-        address = _tcp(child) if child.port else self._private(instance)
+        address = where(self._require(instance), self.children.socket(instance))
+        if address is None:
+            raise unavailable("instance_gone", "The instance is gone", f"{instance} has no socket.")
         await self._while_alive(instance, probing.prove(address, health))
         self._require(instance)
 
@@ -152,8 +153,9 @@ class ProcessDriver:
         child = self.children.get(instance)
         if child is not None and child.ending is None:
             grace = farewell(child) if child.port else FINAL_GRACE
-            await ask(self.children.client.stop(instance, grace))
-            await self.children.until_ended(instance, grace)
+            async with self.rounds.left_alone(instance):
+                await ask(self.children.client.stop(instance, grace))
+                await self.children.until_ended(instance, grace)
         await ask(self.children.forget(instance))
         await ask(self.children.close_socket(instance))
         await self._clear(deployment)
@@ -188,11 +190,12 @@ class ProcessDriver:
             raise unavailable("instance_gone", "The instance is gone", f"{name} has ended.")
         return child
 
-    def _private(self, name: str) -> str:
-        path = self.children.socket(name)
-        if path is None:
-            raise unavailable("instance_gone", "The instance is gone", f"{name} has no socket.")
-        return f"{probing.UNIX}{path}"
+    def _instance(self, child: Child) -> Instance:
+        socket = self.children.socket(child.name)
+        return instance_of(child, socket, self.rounds.failing(child.name))
+
+    def _noted(self, child: str) -> None:
+        self.rounds.note(child)
 
     async def _enter(self, child: Child, phase: Phase) -> None:
         if child.label.phase is phase:
@@ -212,28 +215,6 @@ class ProcessDriver:
             asked.cancel()
             gone.cancel()
             await asyncio.gather(asked, gone, return_exceptions=True)
-
-
-def _instance(child: Child) -> Instance:
-    label = child.label
-    if child.ending is not None:
-        state = InstanceState.ENDED
-    elif child.frozen_at:
-        state = InstanceState.FROZEN
-    elif child.port and not child.ready:
-        state = InstanceState.STARTING
-    elif child.port:
-        state = InstanceState.DRAINING if child.stopping else _PHASES[label.phase]
-    else:
-        state = _STATES.get(child.status, InstanceState.STARTING)
-    since = child.frozen_at or label.since or child.started_at
-    began = datetime.fromtimestamp(since, UTC)
-    address = _tcp(child) if child.port else None
-    return Instance(child.name, label.revision, label.ordinal, state, began, address, child.ending)
-
-
-def _tcp(child: Child) -> str:
-    return f"{probing.TCP}127.0.0.1:{child.port}"
 
 
 def _leaving(child: Child | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import RunKind
-from codestore.drivers.process.naming import PRELOAD, Label
+from codestore.drivers.process.naming import PRELOAD, SERVICE, Label, Phase
 from codestore.keeper.errors import BAD_REQUEST, EXEC, TOO_LONG
 from codestore.keeper.spec import ChildSpec
 
@@ -41,6 +41,19 @@ def service_spec(host: Host, workload: Workload, name: str, label: Label) -> Chi
     return replace(spec, env=env, sockets=(("private", name), ("shared", workload.deployment)))
 
 
+def service_label(workload: Workload, ordinal: int, phase: Phase = Phase.STARTING) -> Label:
+    """Return what is remembered of an instance."""
+    return Label(
+        workload.deployment,
+        SERVICE,
+        workload.revision,
+        ordinal,
+        workload.drain,
+        phase,
+        health=workload.health,
+    )
+
+
 def waking_spec(
     host: Host, workload: Workload, name: str, label: Label, parent: str | None
 ) -> ChildSpec:
@@ -52,7 +65,8 @@ def waking_spec(
 def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
     """Describe the process that has the libraries of a version loaded, and is forked at a wake.
 
-    It belongs to one version and knows nothing of a deployment: no variable, no folder.
+    It belongs to one version and knows nothing of a deployment: no variable, no folder. Its time
+    is not bounded: callers wait for what it does.
     """
     home = host.work / "preload"
     home.mkdir(parents=True, exist_ok=True)
@@ -68,6 +82,7 @@ def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
         log=str(log),
         label=Label(name, PRELOAD, workload.revision, 0, 0.0).written(),
         forks=True,
+        memory=workload.resources.memory,
     )
 
 
@@ -140,6 +155,8 @@ def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
         cwd=str(code_folder(host, workload.deployment, workload.revision)),
         log=str(log),
         label=label.written(),
+        memory=workload.resources.memory,
+        cpu=workload.resources.cpu,
     )
 
 

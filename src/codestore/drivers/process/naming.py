@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from codestore.domain.manifest import Health
+
 SERVICE, TASK, PRELOAD = "service", "task", "preload"
 _HELD = ".held"
 
@@ -20,7 +22,8 @@ class Phase(StrEnum):
 class Label:
     """What the keeper remembers of a child for us.
 
-    ``since`` is when the phase began, in Unix seconds; 0 means: when the process did.
+    ``since`` is when the phase began, in Unix seconds; 0 means: when the process did. ``health``
+    is how to ask it whether it is well; ``None``: it is not to be asked, or nobody knows how.
     """
 
     deployment: str
@@ -30,10 +33,11 @@ class Label:
     drain: float
     phase: Phase = Phase.STARTING
     since: float = 0.0
+    health: Health | None = None
 
     def written(self) -> dict[str, str]:
         """Return the label as the keeper keeps it."""
-        return {
+        written = {
             "deployment": self.deployment,
             "kind": self.kind,
             "revision": str(self.revision),
@@ -42,10 +46,16 @@ class Label:
             "phase": self.phase.value,
             "since": str(self.since),
         }
+        if self.health:
+            written |= {"health": self.health.path or "", "patience": str(self.health.timeout)}
+        return written
 
     @classmethod
     def read(cls, written: Mapping[str, str]) -> "Label | None":
-        """Return the label of one of our children; ``None`` for anybody else's."""
+        """Return the label of one of our children; ``None`` for anybody else's.
+
+        A release before us may have written it: what it did not know of yet is missing then.
+        """
         if "deployment" not in written:
             return None
         return cls(
@@ -56,7 +66,14 @@ class Label:
             drain=float(written["drain"]),
             phase=Phase(written["phase"]),
             since=float(written["since"]),
+            health=_health(written),
         )
+
+
+def _health(written: Mapping[str, str]) -> Health | None:
+    if "health" not in written or "patience" not in written:
+        return None
+    return Health(written["health"] or None, float(written["patience"]))
 
 
 def instance_name(deployment: str, revision: int, ordinal: int) -> str:
@@ -70,5 +87,5 @@ def held_socket(deployment: str) -> str:
 
 
 def deployment_of(socket: str) -> str:
-    """Return whose socket this is, where callers come."""
-    return socket.removesuffix(_HELD)
+    """Return whose socket this is: a shared one, a held one, or an instance's own."""
+    return socket.partition(".")[0]

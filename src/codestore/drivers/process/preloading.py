@@ -11,7 +11,8 @@ import time
 import structlog
 
 from codestore.domain.instances import Workload
-from codestore.drivers.process.children import Children, ended
+from codestore.drivers.process.child import ended
+from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     Host,

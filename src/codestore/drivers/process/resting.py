@@ -10,28 +10,25 @@ import structlog
 from codestore.domain.faults import Letter
 from codestore.domain.instances import Workload
 from codestore.drivers.process.asking import ask, refused
-from codestore.drivers.process.children import NEWS, Child, Children, ended, farewell
+from codestore.drivers.process.child import Child, ended, farewell
+from codestore.drivers.process.children import NEWS, Children
 from codestore.drivers.process.launching import (
     Host,
     code_folder,
     on_port,
     provide_code,
+    service_label,
     waking_spec,
 )
-from codestore.drivers.process.naming import (
-    SERVICE,
-    Label,
-    Phase,
-    held_socket,
-    instance_name,
-)
+from codestore.drivers.process.naming import Phase, held_socket, instance_name
 from codestore.drivers.process.preloading import Parents
 from codestore.drivers.process.refusing import answer_503
+from codestore.drivers.process.rounds import Rounds
 from codestore.keeper.errors import AWAKE, KeeperError
 
 log = structlog.get_logger(__name__)
 REVISION = "revision"  # in the label of a watch: what the next caller starts
-FAREWELLS = 1.5  # seconds in which the proxy closes its connections to a port that nobody uses
+FAREWELLS = 1.5  # seconds in which connections that nobody uses any more are closed
 BETWEEN = 0.1  # seconds between two tries to freeze
 SHORT = 0.08  # share of the host's memory below which it is short
 ONE_LOOK = 5.0  # seconds between two looks at the memory
@@ -41,9 +38,10 @@ TIDYING = 12  # looks between two collections of parents
 class ProcessStandby:
     """Standby of processes under the keeper."""
 
-    def __init__(self, children: Children, host: Host) -> None:
+    def __init__(self, children: Children, host: Host, rounds: Rounds) -> None:
         self._children = children
         self._host = host
+        self._rounds = rounds
         self.parents = Parents(children, host)
 
     async def hold(self, deployment: str, instance: str) -> None:
@@ -53,13 +51,22 @@ class ProcessStandby:
         await ask(self._children.client.forward(socket, instance))
 
     async def freeze(self, deployment: str, instance: str, queue: int) -> bool:
-        """Freeze it unless somebody is connected; the next caller at its socket thaws it."""
+        """Freeze it unless somebody is connected; the next caller at its socket thaws it.
+
+        A question whether it is well keeps nobody awake: it is not asked then.
+        """
         child = self._children.get(instance)
         if child is None or child.ending is not None:
             return True  # there is nobody to be frozen
         socket = held_socket(deployment) if child.port else deployment
+        async with self._rounds.left_alone(instance) as just_asked:
+            patience = FAREWELLS if child.port or just_asked else 0.0
+            return await self._freeze(instance, socket, queue, patience)
+
+    async def _freeze(self, instance: str, socket: str, queue: int, patience: float) -> bool:
+        """Try for so many seconds; connections may be about to end."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + (FAREWELLS if child.port else 0.0)
+        until = loop.time() + patience
         try:
             while not await self._children.client.freeze(instance, socket, queue):
                 if loop.time() >= until:
@@ -104,7 +111,7 @@ class ProcessStandby:
         name = instance_name(deployment, workload.revision, 0)
         port = on_port(workload)
         phase = Phase.SERVING if port else Phase.STARTING
-        label = Label(deployment, SERVICE, workload.revision, 0, workload.drain, phase)
+        label = service_label(workload, 0, phase)
         socket = held_socket(deployment) if port else deployment
         spec = waking_spec(self._host, workload, name, label, self.parents.needed(workload))
         try:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
-from codestore.drivers.process.children import Children, ended
+from codestore.drivers.process.child import ended
+from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, provide_code, task_spec
 from codestore.drivers.process.naming import TASK, Label
 from codestore.keeper.errors import KeeperError

@@ -18,6 +18,10 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         await echo(receive, send)
     elif scope["path"] == "/ticks":
         await ticks(receive, send)
+    elif scope["path"] == "/events":
+        await ticks(receive, send, b"text/event-stream; charset=utf-8")
+    elif scope["path"] == "/stubborn":
+        await stubborn(receive, send)
     elif scope["path"] == "/fail":
         raise RuntimeError("the application broke")
     else:
@@ -47,15 +51,26 @@ async def answer(send: Send, body: object) -> None:
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
-async def ticks(receive: Receive, send: Send) -> None:
+async def ticks(receive: Receive, send: Send, media: bytes = b"text/plain") -> None:
     """Stream for ever, or until the client is gone."""
     await receive()
     gone = asyncio.ensure_future(receive())
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    headers = [(b"content-type", media)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     while not gone.done():
         await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
         await asyncio.wait([gone], timeout=0.02)
     print("stream ended:", gone.result()["type"])
+
+
+async def stubborn(receive: Receive, send: Send) -> None:
+    """Send events for ever, and look at nothing."""
+    await receive()
+    headers = [(b"Content-Type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    while True:
+        await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
+        await asyncio.sleep(0.02)
 
 
 async def echo(receive: Receive, send: Send) -> None:

@@ -1,0 +1,249 @@
+"""How a deployment's status moves: by named verbs only, each with a reason."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from codestore.domain.canary import Progress
+from codestore.domain.conditions import Condition, ConditionType, Truth, find, marked
+from codestore.domain.deployments import (
+    Deployment,
+    Failure,
+    Live,
+    Mark,
+    Spec,
+    Status,
+    as_live,
+    rescaled,
+)
+from codestore.domain.dials import Hold, undisturbed
+from codestore.domain.faults import Fault, Letter
+from codestore.domain.standby import Depth, Standby
+
+PLATFORM = "codestore"  # who it is that does what nobody asked for
+MARKS_KEPT = 20
+CRASH_LOOP = 3  # crashes in a row; a first restart is quick enough to need no word
+CALM = timedelta(minutes=10)  # without a crash
+_WAKE_FAILED = "WakeFailed"
+
+
+def mark_live(deployment: Deployment, now: datetime) -> Deployment:
+    """The wanted revision serves: conclude the generation.
+
+    What is live because the change after it failed keeps that failure, for people to see.
+    """
+    spec, status = deployment.spec, deployment.status
+    live, previous = status.live, status.previous
+    if live is None or live.revision != spec.revision:
+        previous = None if spec.returning else live
+        live = Live(spec.revision, spec.number, spec.digest, now, spec.returning)
+    generation, text = spec.generation, f"{spec.number} serves."
+    statement = Condition(ConditionType.ROLLED_OUT, Truth.TRUE, "Live", text, now, generation)
+    after = replace(
+        deployment,
+        spec=_undisturbed(spec),
+        status=replace(
+            status,
+            generation=generation,
+            live=live,
+            previous=previous,
+            canary=None,
+            failure=None if deployment.busy else status.failure,
+            attempts=0,
+            retry_at=None if deployment.busy else _crashed_until(status, now),
+            crashes=0 if deployment.busy else status.crashes,
+            conditions=marked(status.conditions, statement),
+        ),
+    )
+    if not deployment.busy:
+        return after
+    return _awake(after, Truth.TRUE, ("Deployed", f"{spec.number} was deployed."), None, now)
+
+
+def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployment:
+    """The wanted revision failed for good: conclude it and want the live version again."""
+    spec, status = deployment.spec, deployment.status
+    failure = Failure(spec.generation, spec.number, fault.letter, now)
+    statement = Condition(
+        ConditionType.ROLLED_OUT,
+        Truth.FALSE,
+        fault.letter.code,
+        fault.letter.title,
+        now,
+        spec.generation,
+    )
+    live, marks, back = status.live, status.marks, _undisturbed(as_live(deployment).spec)
+    if spec.returning and spec.asked_by != PLATFORM:  # a rollback that came to nothing
+        marks = tuple(mark for mark in marks if mark.at != spec.asked_at)
+        hold = back.dials.hold
+        if hold is not None and hold.at == spec.asked_at:
+            back = replace(back, dials=replace(back.dials, hold=None))
+    if live is not None and live.number != spec.number:
+        marks = marking(marks, Mark(spec.number, fault.letter.title, now, spec.asked_by))
+    return replace(
+        deployment,
+        spec=back,
+        status=replace(
+            status,
+            generation=spec.generation,
+            failure=failure,
+            canary=None,
+            marks=marks,
+            attempts=0,
+            retry_at=None,
+            conditions=marked(status.conditions, statement),
+        ),
+    )
+
+
+def mark_returning(deployment: Deployment, letter: Letter, now: datetime) -> Deployment:
+    """The live version does badly: want the one before again, and stay there."""
+    spec, status = deployment.spec, deployment.status
+    live, previous = status.live, status.previous
+    if live is None or previous is None:
+        return deployment
+    reason = f"return to {previous.number}: {live.number} {letter.detail}"
+    generation = spec.generation + 1
+    return replace(
+        deployment,
+        spec=replace(
+            spec,
+            generation=generation,
+            revision=generation,
+            number=previous.number,
+            digest=previous.digest,
+            asked_by=PLATFORM,
+            asked_at=now,
+            reason=reason,
+            canary=None,
+            returning=True,
+            dials=replace(undisturbed(spec.dials), hold=Hold(PLATFORM, now, reason)),
+        ),
+        status=replace(
+            status,
+            failure=Failure(spec.generation, live.number, letter, now),
+            marks=marking(status.marks, Mark(live.number, letter.detail, now, PLATFORM)),
+            attempts=0,
+            retry_at=None,
+        ),
+    )
+
+
+def mark_canary(deployment: Deployment, step: int, now: datetime) -> Deployment:
+    """A canary's share has reached a step; told twice, the first time counts."""
+    status = deployment.status
+    if status.canary is not None and status.canary.step == step:
+        return deployment
+    return replace(deployment, status=replace(status, canary=Progress(step, now)))
+
+
+def marking(marks: tuple[Mark, ...], new: Mark) -> tuple[Mark, ...]:
+    """Return the marks with a new one, of one version the last, and only the newest."""
+    return (*(held for held in marks if held.number != new.number), new)[-MARKS_KEPT:]
+
+
+def mark_crashed(deployment: Deployment, crash: str, now: datetime) -> Deployment:
+    """Count an instance that ended by itself. What ran well for long starts to count anew."""
+    status = deployment.status
+    before = 0 if ran_well(deployment, now) else status.crashes
+    status = replace(status, crashes=before + 1, crashed_at=now, crash=crash)
+    return replace(deployment, status=status)
+
+
+def ran_well(deployment: Deployment, now: datetime) -> bool:
+    """Whether its last crash is so long ago that it says nothing any more."""
+    crashed_at = deployment.status.crashed_at
+    return crashed_at is not None and now - crashed_at >= CALM
+
+
+def mark_calm(deployment: Deployment) -> Deployment:
+    """It ran well for long: its crashes are forgotten."""
+    return replace(deployment, status=replace(deployment.status, crashes=0, retry_at=None))
+
+
+def mark_available(
+    deployment: Deployment, serving: int, wanted: int, failing: str | None, now: datetime
+) -> Deployment:
+    """State whether requests are answered by as many instances as wanted, and none crashes."""
+    status = deployment.status
+    truth, reason = Truth.FALSE, "InstancesMissing"
+    message = f"{serving} of {wanted} instances accept requests."
+    if status.crashes >= CRASH_LOOP:
+        reason = "CrashLoop"
+        message = f"{message} {status.crashes} crashes in a row; the last: {status.crash}."
+    elif failing is not None:
+        reason, message = "Unhealthy", f"{message} {failing}."
+    elif serving >= wanted:
+        truth, reason = Truth.TRUE, "Serving"
+    generation = deployment.spec.generation
+    statement = Condition(ConditionType.AVAILABLE, truth, reason, message, now, generation)
+    status = replace(
+        deployment.status,
+        serving=serving,
+        conditions=marked(deployment.status.conditions, statement),
+    )
+    return replace(deployment, status=status)
+
+
+def mark_standby(deployment: Deployment, standby: Standby, now: datetime) -> Deployment:
+    """It sleeps, or is being woken: nobody is served just now, and that is as it should be.
+
+    How many instances its load asked for is forgotten: whoever wakes it needs one.
+    """
+    deployment = rescaled(deployment, None)
+    if standby.waking_since is not None:
+        reason, message = "Waking", "A request is waking it."
+    elif standby.depth is Depth.FROZEN:
+        reason, message = "Frozen", "No request came; its processes are frozen."
+    else:
+        reason, message = "Stopped", "No request came; no process is left of it."
+    told = find(deployment.status.conditions, ConditionType.AWAKE)
+    if told is not None and told.reason == _WAKE_FAILED and standby.waking_since is None:
+        reason, message = told.reason, told.message  # true until the next one tries
+    return _awake(deployment, Truth.FALSE, (reason, message), standby, now)
+
+
+def mark_wake_failed(deployment: Deployment, letter: Letter, now: datetime) -> Deployment:
+    """A request was to wake it, in vain."""
+    told = (_WAKE_FAILED, letter.detail)
+    return _awake(deployment, Truth.FALSE, told, deployment.status.standby, now)
+
+
+def mark_awake(deployment: Deployment, now: datetime) -> Deployment:
+    """A request woke it, and it came up: its crashes are forgotten."""
+    after = _awake(deployment, Truth.TRUE, ("Woken", "It was woken."), None, now)
+    return replace(after, status=replace(after.status, crashes=0, retry_at=None))
+
+
+def _awake(
+    deployment: Deployment,
+    truth: Truth,
+    told: tuple[str, str],
+    standby: Standby | None,
+    now: datetime,
+) -> Deployment:
+    reason, message = told
+    generation = deployment.spec.generation
+    statement = Condition(ConditionType.AWAKE, truth, reason, message, now, generation)
+    conditions = marked(deployment.status.conditions, statement)
+    status = replace(deployment.status, standby=standby, conditions=conditions)
+    return replace(deployment, status=status)
+
+
+def counted(deployment: Deployment, at: datetime, depth: Depth, seconds: float) -> Deployment:
+    """Count a wake, once."""
+    status = deployment.status
+    if status.woken_at is not None and at <= status.woken_at:
+        return deployment
+    wakes = status.wakes.counting(depth, seconds)
+    return replace(deployment, status=replace(status, wakes=wakes, woken_at=at))
+
+
+def _crashed_until(status: Status, now: datetime) -> datetime | None:
+    """Return until when the next start after a crash has to wait, if it does."""
+    waits = status.crashes > 0 and status.retry_at is not None and status.retry_at > now
+    return status.retry_at if waits else None
+
+
+def _undisturbed(spec: Spec) -> Spec:
+    """Return what is wanted once a change has ended: nothing is paused or aborted any more."""
+    return replace(spec, dials=undisturbed(spec.dials))

@@ -1,0 +1,120 @@
+"""A canary: the new version gets a share of the requests, step by step, beside the old one.
+
+Its instances are started and proved as in any rollout, but not admitted: the gateway leads their
+share to where each answers in private. What serves goes on being looked after as if nothing else
+were there. With the last step the rollout goes on as any other does.
+"""
+
+from datetime import datetime, timedelta
+from math import ceil
+
+from codestore.domain.canary import ALL, Canary, does_badly
+from codestore.domain.deployments import Deployment
+from codestore.domain.faults import FaultKind, Letter
+from codestore.domain.instances import Instance, InstanceState, View
+from codestore.domain.routing import Endpoint, Split
+from codestore.plan.desired import Wanted
+from codestore.plan.growing import growing, proving
+from codestore.plan.instances import of_revision, starting_looks
+from codestore.plan.model import Observed, Planned
+from codestore.plan.publishing import routing
+from codestore.plan.steps import GiveUp
+
+POLL = timedelta(seconds=1)  # how often it is asked what became of its requests
+
+
+def share(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> int:
+    """Return the percentage of requests that the wanted revision is to get now."""
+    canary, status = wanted.canary, deployment.status
+    own, old = of_revision(observed.view, wanted.revision)
+    admitted = any(i.state is InstanceState.SERVING for i in own)
+    alone = not any(i.state is InstanceState.SERVING for i in old)
+    if canary is None or status.live is None or admitted or alone:
+        return ALL
+    if status.canary is None:
+        return canary.steps[0]
+    over = now >= held_until(deployment, canary) and not deployment.spec.dials.paused
+    return canary.steps[min(status.canary.step + over, len(canary.steps) - 1)]
+
+
+def held_until(deployment: Deployment, canary: Canary) -> datetime:
+    """Return when the step that the canary has reached is over, unless it is paused."""
+    progress = deployment.status.canary
+    assert progress is not None
+    return progress.since + timedelta(seconds=canary.hold)
+
+
+def failing(deployment: Deployment, wanted: Wanted, observed: Observed) -> GiveUp | None:
+    """Say why the canary is to be given up, if that is so."""
+    canary, tally = wanted.canary, observed.canary
+    if canary is None or tally is None or not does_badly(canary, tally):
+        return None
+    number = deployment.spec.number
+    detail = (
+        f"{tally.failures} of {tally.requests} requests that {number} got as a canary failed; "
+        f"at most {canary.error_rate:.3g} of them may."
+    )
+    title = "The canary failed"
+    hint = "Mend it and promote again; cs logs shows what it printed."
+    own, _ = of_revision(observed.view, wanted.revision)
+    name = own[0].name if own else ""
+    return GiveUp(Letter(FaultKind.FAILED, "canary_failed", title, detail, hint), name)
+
+
+def advancing(
+    deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime, percent: int
+) -> tuple[list[Planned], list[datetime]]:
+    """Bring the canary to its share; return when to look again, too.
+
+    Until all instances that the share needs are there, the share before stays.
+    """
+    count = needed(wanted, percent)
+    own, _ = of_revision(observed.view, wanted.revision)
+    few = wanted.with_count(count)
+    due = growing(few, observed, own, rolling=True)
+    ready = answering(own)
+    split = present(wanted, observed)
+    if len(ready) >= count:
+        due += proving(ready, observed)
+        split = _split(percent, wanted, ready)
+    due += routing(deployment, wanted, observed, arrived=False, split=split)
+    looks = starting_looks(own, wanted)
+    if split is not None:
+        looks.append(now + POLL)
+    return due, looks
+
+
+def needed(wanted: Wanted, percent: int) -> int:
+    """Return how many instances a share needs."""
+    return max(1, ceil(wanted.count * percent / ALL))
+
+
+def answering(own: list[Instance]) -> list[Instance]:
+    """Return those that can be asked in private, the oldest first."""
+    ready = [i for i in own if i.state is InstanceState.READY and i.private is not None]
+    return sorted(ready, key=lambda i: i.ordinal)
+
+
+def remembered(deployment: Deployment, wanted: Wanted, view: View) -> Split | None:
+    """Return the split as it must have been when nobody can tell any more.
+
+    The oldest instances have it: those that a later step was to need may not have proved
+    themselves yet.
+    """
+    canary, progress = wanted.canary, deployment.status.canary
+    if canary is None or progress is None or not deployment.busy:
+        return None
+    percent = canary.steps[min(progress.step, len(canary.steps) - 1)]
+    own, _ = of_revision(view, wanted.revision)
+    ready = [i for i in answering(own) if i.since <= progress.since][: needed(wanted, percent)]
+    return _split(percent, wanted, ready) if ready and percent < ALL else None
+
+
+def _split(percent: int, wanted: Wanted, ready: list[Instance]) -> Split:
+    return Split(percent, wanted.revision, tuple(Endpoint(str(i.private)) for i in ready))
+
+
+def present(wanted: Wanted, observed: Observed) -> Split | None:
+    """Return the split to the wanted revision as it is now."""
+    split = observed.route.split if observed.route is not None else None
+    return split if split is not None and split.revision == wanted.revision else None

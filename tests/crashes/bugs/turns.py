@@ -1,0 +1,155 @@
+"""Mistakes in a turn: what is done and written in which order, and how a process starts."""
+
+from tests.crashes.bugs.bug import Bug
+
+BURYING = "reconcile/burying.py"
+CYCLE = "reconcile/cycle.py"
+EXECUTOR = "reconcile/executor.py"
+HOUSEKEEPING = "reconcile/housekeeping.py"
+RESTORING = "reconcile/restoring.py"
+
+TURNS: tuple[Bug, ...] = (
+    Bug(
+        "recorded before it is done",
+        CYCLE,
+        """    outcomes = await execute(plan.due, subject, wanted, doors)
+    return await record(subject, plan, outcomes, doors)
+""",
+        """    from codestore.plan.outcomes import Done
+    turn = await record(subject, plan, [Done(due.step, 0.0) for due in plan.due], doors)
+    await execute(plan.due, subject, wanted, doors)
+    return turn
+""",
+    ),
+    Bug(
+        "told in a second transaction",
+        CYCLE,
+        "        await records.emit(*(event_of(",
+        """    async with doors.store.begin() as records:
+        await records.emit(*(event_of(""",
+    ),
+    Bug(
+        "a newer wish is overwritten by a turn",
+        CYCLE,
+        "asked_anew = current.spec.generation != subject.deployment.spec.generation",
+        "asked_anew = False",
+    ),
+    Bug(
+        "the verdict on an old wish is told with the new one",
+        CYCLE,
+        "news = [told for told in news if told[0] not in _VERDICTS]",
+        "pass",
+    ),
+    Bug(
+        "a dial is overwritten by a turn",
+        CYCLE,
+        "after = _with_turned(subject.deployment, current, after)",
+        "pass",
+    ),
+    Bug(
+        "a wake is forgotten when people ask anew",
+        CYCLE,
+        "        woken_at=after.status.woken_at,\n",
+        "",
+    ),
+    Bug(
+        "nobody looks again",
+        CYCLE,
+        "return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)",
+        "return Turn(again=bool(plan.due) or changed)",
+    ),
+    Bug(
+        "what failed is not tried again",
+        CYCLE,
+        "return Turn(again=True) if retry is None else Turn(at=retry)",
+        "return Turn()",
+    ),
+    Bug(
+        "an instance that a caller started behind a removal stays",
+        CYCLE,
+        "        await doors.driver.remove(id_)\n",
+        "        pass\n",
+    ),
+    Bug(
+        "a version is public before it is",
+        CYCLE,
+        "if after.kind is not Kind.DEMO or live",
+        "if live",
+    ),
+    Bug(
+        "a public version is not told to be",
+        CYCLE,
+        "        await _publish_version(records, subject.version, after, now)\n",
+        "",
+    ),
+    Bug(
+        "it goes on after a failure",
+        EXECUTOR,
+        """        if isinstance(outcome, Failed):
+            break
+""",
+        "",
+    ),
+    Bug(
+        "what may pass is final",
+        EXECUTOR,
+        "final = fault.letter.kind is not FaultKind.UNAVAILABLE",
+        "final = True",
+    ),
+    Bug(
+        "a migration that failed is taken for done",
+        EXECUTOR,
+        "    if not result.succeeded:\n",
+        "    if False:\n",
+    ),
+    Bug(
+        "the code of the wanted version runs as the old one",
+        EXECUTOR,
+        """seal = subject.of(revision).seal
+    artifact""",
+        """seal = subject.version.seal
+    artifact""",
+    ),
+    Bug(
+        "a wake is not measured as traffic",
+        CYCLE,
+        "doors.traffic.touch(after.hash)  #",
+        "pass  #",
+    ),
+    Bug(
+        "a restart takes a canary's share away",
+        RESTORING,
+        "    split = remembered(subject.deployment, wanted, view)\n",
+        "    split = None\n",
+    ),
+    Bug(
+        "sleepers are forgotten at a restart",
+        RESTORING,
+        "    await _arm_sleepers(subjects, doors)\n",
+        "",
+    ),
+    Bug(
+        "nobody is told of the end",
+        BURYING,
+        "await records.emit(event_of(deployment, EventKind.REMOVED",
+        "_ = (event_of(deployment, EventKind.REMOVED",
+    ),
+    Bug(
+        "a service outlives its last place",
+        BURYING,
+        "if left == {deployment.id}:",
+        "if not left:",
+    ),
+    Bug(
+        "a service goes with its first place",
+        BURYING,
+        "if left == {deployment.id}:",
+        "if left:",
+    ),
+    Bug(
+        "bundles of versions that run nowhere are lost",
+        HOUSEKEEPING,
+        "await doors.builder.collect([version.digest for version in versions], runnable)",
+        "await doors.builder.collect(runnable, runnable)",
+    ),
+)

@@ -1,0 +1,226 @@
+"""Histories: some that together do everything there is, and any number of random ones."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from codestore.domain.manifest import RunKind
+from tests.crashes.ops import Op
+from tests.crashes.playing import History
+
+ASGI, COMMAND = RunKind.ASGI, RunKind.COMMAND
+PROJECT = ("development", "staging", "production")
+ALL = ("private", "demo", *PROJECT)
+BAD = ("unbuildable", "broken", "unhealthy", "unmigratable")
+GAPS = 70  # points between two kills, at most
+
+FIXED: tuple[History, ...] = (
+    History("nothing", ASGI, (Op("create"), Op("project"), Op("include")), name="born"),
+    History("nothing", COMMAND, (Op("slow"), Op("create"), Op("push")), name="born on ports"),
+    History("service", ASGI, (Op("push"), Op("promote"), Op("tidy")), name="pushed and promoted"),
+    History(
+        "service",
+        COMMAND,
+        (Op("push", ("unhealthy",)), Op("push", ("broken",)), Op("push", ("unmigratable",))),
+        name="bad versions",
+    ),
+    History(
+        "nothing",
+        ASGI,
+        (Op("push"), Op("create", wait="3"), Op("abort", ("private",)), Op("remove")),
+        name="aborted at birth",
+    ),
+    History(
+        "two",
+        ASGI,
+        (Op("roll", ("private", 1)), Op("roll", ("demo", 1), wait="2"), Op("remove")),
+        name="rolled and removed",
+    ),
+    History(
+        "two",
+        COMMAND,
+        (Op("call", ("private",), wait="quiet"), Op("call", ("demo", True), wait="quiet")),
+        name="woken on ports",
+    ),
+    History(
+        "two",
+        ASGI,
+        (
+            *(Op("call", ("private",), wait="4"), Op("sleep", (301,)), Op("press", wait="quiet")),
+            *(Op("rot", (2,)), Op("call", ("private",), wait="quiet")),
+        ),
+        name="woken, frozen, woken in vain",
+    ),
+    History(
+        "two",
+        ASGI,
+        (Op("push", wait="4"), Op("blackout"), Op("call", ("demo",)), Op("blackout", wait="quiet")),
+        name="everything dies twice",
+    ),
+    History(
+        "shop",
+        ASGI,
+        (
+            *(Op("scale", ("production", 4)), Op("scale", ("staging", 2), wait="2")),
+            *(Op("crash", ("production", 2)), Op("scale", ("production", 2))),
+            Op("ail", ("production",)),
+        ),
+        name="scaled, crashed, unwell",
+    ),
+    History(
+        "shop",
+        COMMAND,
+        (Op("push"), Op("promote"), Op("promote_to", ("development",)), Op("exclude", wait="1")),
+        name="promoted and excluded",
+    ),
+    History(
+        "canary", ASGI, (Op("pause", ("production",)), Op("resume", ("production",))), name="paused"
+    ),
+    History(
+        "canary",
+        COMMAND,
+        (Op("scale", ("production", 3), wait="6"), Op("abort", ("production",))),
+        name="a canary is scaled and aborted",
+    ),
+    History("canary", ASGI, (Op("fail_canary", ("production",)),), name="a canary fails"),
+    History(
+        "shop",
+        ASGI,
+        (
+            *(Op("roll_to", ("staging", 1)), Op("unhold", ("staging",))),
+            *(Op("promote_to", ("staging", True, True)), Op("sicken", ("staging",))),
+        ),
+        name="sick and returned",
+    ),
+    History(
+        "shop",
+        COMMAND,
+        (
+            *(Op("exclude"), Op("delete_project"), Op("project"), Op("include")),
+            *(Op("outage", ("databases",)), Op("exclude"), Op("remove")),
+        ),
+        name="out and in and gone",
+    ),
+)
+
+
+def random_history(seed: int) -> History:
+    """Return the history of a seed: always the same."""
+    dice = Random(seed)
+    base = dice.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]
+    kind = dice.choice((ASGI, ASGI, COMMAND))
+    ops = tuple(_op(dice, base) for _ in range(dice.randint(1, 4)))
+    if dice.random() < 0.25:
+        ops = (Op("slow", wait=""), *ops)
+    kills = tuple(dice.randint(1, GAPS) for _ in range(dice.choice((1, 1, 1, 2, 3))))
+    return History(base, kind, ops, kills, f"seed {seed}")
+
+
+def random_histories(first: int, count: int) -> Iterator[History]:
+    """Yield the histories of so many seeds."""
+    return map(random_history, range(first, first + count))
+
+
+_WEIGHTS = {"nothing": 2, "service": 3, "two": 4, "shop": 6, "canary": 5}
+_Draw = Callable[[Random], tuple[Any, ...]]
+
+
+def _op(dice: Random, base: str) -> Op:
+    names = [name for name, (_, bases) in _DRAWS.items() if base in bases]
+    name = dice.choice(names)
+    wait = dice.choice(("concluded", "concluded", "quiet", "", "1", "2", "3", "5"))
+    how = dice.random()
+    during = dice.randint(1, 25) if how < 0.25 else 0
+    split = dice.randint(1, 4) if how > 0.9 else 0
+    return Op(name, _DRAWS[name][0](dice), wait, during, split)
+
+
+def _none(dice: Random) -> tuple[Any, ...]:
+    return ()
+
+
+def _push(dice: Random) -> tuple[Any, ...]:
+    bad = dice.choice(BAD) if dice.random() < 0.35 else ""
+    return bad, dice.random() < 0.4, dice.choice((None, None, 2))
+
+
+def _in_project(dice: Random) -> tuple[Any, ...]:
+    return (dice.choice(PROJECT),)
+
+
+def _anywhere(dice: Random) -> tuple[Any, ...]:
+    return (dice.choice(ALL),)
+
+
+def _in_production(dice: Random) -> tuple[Any, ...]:
+    return ("production",)
+
+
+def _promotion(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(PROJECT), dice.choice((None, True, False)), dice.random() < 0.5
+
+
+def _roll(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(("private", "demo")), dice.randint(1, 3)
+
+
+def _roll_to(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(PROJECT), dice.randint(1, 3)
+
+
+def _scale(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(PROJECT), dice.choice((None, 1, 2, 3, 5, 9))
+
+
+def _crash(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(ALL), dice.choice((1, 1, 2, 3))
+
+
+def _seconds(dice: Random) -> tuple[Any, ...]:
+    return (dice.choice((1, 11, 31, 301, 700, 2000)),)
+
+
+def _call(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(("private", "demo", "development")), dice.random() < 0.3
+
+
+def _rot(dice: Random) -> tuple[Any, ...]:
+    return dice.randint(1, 3), dice.random() < 0.7
+
+
+_EVERYWHERE = ("nothing", "service", "two", "shop", "canary")
+_THERE = ("service", "two", "shop", "canary")
+_SHOPS = ("shop", "canary")
+_DRAWS: dict[str, tuple[_Draw, tuple[str, ...]]] = {
+    "create": (_none, ("nothing",)),
+    "project": (_none, ("nothing",)),
+    "delete_project": (_none, _EVERYWHERE),
+    "push": (_push, _EVERYWHERE),
+    "promote": (_none, _THERE),
+    "include": (_none, _EVERYWHERE),
+    "roll": (_roll, _THERE),
+    "remove": (_none, _EVERYWHERE),
+    "exclude": (_none, ("shop",)),
+    "promote_to": (_promotion, _SHOPS),
+    "roll_to": (_roll_to, _SHOPS),
+    "scale": (_scale, _SHOPS),
+    "hold": (_in_project, _SHOPS),
+    "unhold": (_in_project, _SHOPS),
+    "pause": (_in_production, ("canary",)),
+    "resume": (_in_production, ("canary",)),
+    "abort": (_anywhere, _EVERYWHERE),
+    "fail_canary": (_in_production, ("canary",)),
+    "crash": (_crash, _THERE),
+    "ail": (_anywhere, _SHOPS),
+    "sicken": (_in_project, _SHOPS),
+    "recover": (_none, _SHOPS),
+    "call": (_call, _THERE),
+    "outage": (lambda dice: (dice.choice(("databases", "gateway")),), _EVERYWHERE),
+    "come_back": (_none, _EVERYWHERE),
+    "press": (_none, _THERE),
+    "rot": (_rot, ("two",)),
+    "sleep": (_seconds, _THERE),
+    "tidy": (_none, _EVERYWHERE),
+    "kill": (_none, _EVERYWHERE),
+    "blackout": (_none, _EVERYWHERE),
+}

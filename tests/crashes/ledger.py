@@ -1,0 +1,283 @@
+"""The ledger: what may be written, held against every transaction that is committed.
+
+It knows who writes. People ask: they make generations and turn dials. Turns conclude: they say what
+became of a generation, once, in the transaction that concludes it. Neither may undo the other's.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from codestore.domain.deployments import Deployment, Spec
+from codestore.domain.dials import Dials
+from codestore.domain.events import EventKind
+from codestore.domain.faults import FaultKind
+from codestore.domain.services import Project, Service
+from codestore.domain.versions import Version
+from codestore.ports import Noun
+from tests.crashes.store import Written
+
+PERSON, TURN, SCALER = "a person", "a turn", "the scaler"
+Kinds = Counter[EventKind]
+PATIENCE = 600.0  # seconds for which what may pass is tried again
+_NO_DIALS = Dials()
+_STORY = ("migrated", "applied")
+
+
+@dataclass
+class Ledger:
+    """Everything that was written, and who writes now."""
+
+    author: str = TURN
+    disturbed: bool = False
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    nouns: dict[str, Noun] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    written: Counter[str] = field(default_factory=Counter)
+    by_turns: "Callable[[Deployment, Deployment, Kinds], None] | None" = None
+
+    def know(self, nouns: list[Noun]) -> None:
+        """Begin with what there is."""
+        for noun in nouns:
+            if isinstance(noun, Deployment):
+                self.deployments[noun.id] = noun
+            else:
+                self.nouns[noun.id] = noun
+
+    def version(self, service: str, number: str) -> Version:
+        """Return a version that was written, by its number."""
+        return next(v for v in self._versions(service) if v.number == number)
+
+    def built(self, service: str, digest: str) -> Version:
+        """Return a version that was written, by its digest."""
+        return next(v for v in self._versions(service) if v.digest == digest)
+
+    def _versions(self, service: str) -> Iterator[Version]:
+        versions = (noun for noun in self.nouns.values() if isinstance(noun, Version))
+        return (version for version in versions if version.service == service)
+
+    def committed(self, written: Written) -> None:
+        """Check a transaction, and remember it."""
+        self.written[self.author] += 1
+        for id_, before in written.before.items():
+            assert before == self.deployments.get(id_), "something was lost"
+            kinds = Counter(e.kind for e in written.events if e.deployment == id_)
+            self._moved(before, written.after[id_], kinds)
+        for id_, after in written.after.items():
+            if after is None:
+                self.deployments.pop(id_, None)
+                self.removed.add(id_)
+            else:
+                self.deployments[id_] = after
+        for noun in written.put:
+            self._put(noun)
+        for noun in written.removed:
+            self._gone(noun)
+        untold = {e.deployment for e in written.events} - set(written.before)
+        for event in written.events:
+            verdict = event.kind in _VERDICTS
+            assert not (verdict and event.deployment in untold), f"{event.kind} out of nothing"
+
+    def _moved(self, before: Deployment | None, after: Deployment | None, kinds: Kinds) -> None:
+        if before is None:
+            assert after is not None and self.author == PERSON, "a deployment out of nothing"
+            assert (after.spec.generation, kinds[EventKind.ASKED]) == (1, 1)
+            return
+        if after is None:
+            assert self.author == TURN and before.spec.removed, "a deployment was lost"
+            assert kinds[EventKind.REMOVED] == 1, "nobody was told that it is gone"
+            return
+        for name in ("hash", "service", "environment", "kind", "project", "database"):
+            assert getattr(before, name) == getattr(after, name), name
+        if self.author == TURN:
+            by_a_turn(before, after, kinds, disturbed=self.disturbed)
+            if self.by_turns is not None:
+                self.by_turns(before, after, kinds)
+        else:
+            by_a_person(before, after, kinds)
+
+    def _put(self, noun: Noun) -> None:
+        old = self.nouns.get(noun.id)
+        if isinstance(old, Version) and isinstance(noun, Version):
+            assert replace(noun, published_at=None) == replace(old, published_at=None)
+            assert old.published_at is None, "published twice"
+        self.nouns[noun.id] = noun
+
+    def _gone(self, noun: Noun) -> None:
+        """Only what goes with a service or project may go, and only once nothing is left of it."""
+        owner = noun.id if isinstance(noun, Service | Project) else _owner(noun)
+        left = [d.id for d in self.deployments.values() if owner in (d.service, d.project)]
+        assert not left, f"{noun.id} is gone, and {left} are not"
+        assert isinstance(self.nouns.get(str(owner)), Service | Project | None)
+        self.nouns.pop(noun.id, None)
+
+
+_VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.REMOVED)
+
+
+def _owner(noun: Any) -> str | None:
+    return getattr(noun, "scope", None) or getattr(noun, "project", None) or noun.service
+
+
+def _plain(spec: Spec) -> Spec:
+    return replace(spec, dials=_NO_DIALS)
+
+
+def by_a_person(before: Deployment, after: Deployment, kinds: Kinds) -> None:
+    """People ask for a change, each time with the next generation, or turn a dial."""
+    asked = after.spec.generation - before.spec.generation
+    assert asked in (0, 1)
+    if asked:
+        assert kinds[EventKind.ASKED] == 1, "nobody was told what was asked"
+        assert after.spec.removed or not before.busy, "a change upon a change"
+        old, new = before.spec.dials, after.spec.dials
+        assert old.scale == new.scale, "a change changed the scale"
+        told_of = kinds[EventKind.HELD] + kinds[EventKind.RELEASED]
+        assert old.hold == new.hold or told_of, "a hold came or went, and nobody was told"
+    else:
+        assert _plain(before.spec) == _plain(after.spec)
+    assert not before.spec.removed or after.spec.removed
+    moved = replace(
+        before.status,
+        attempts=after.status.attempts,
+        retry_at=after.status.retry_at,
+        marks=after.status.marks,
+    )
+    assert moved == after.status, "a person concluded something"
+
+
+def by_a_turn(before: Deployment, after: Deployment, kinds: Kinds, *, disturbed: bool) -> None:
+    """A turn concludes and learns; what people want it leaves alone, but for a way back."""
+    live, failed = kinds[EventKind.LIVE], kinds[EventKind.FAILED]
+    concluded = after.status.generation != before.status.generation
+    assert live + failed == concluded, "told, and not concluded, or the other way round"
+    assert kinds[EventKind.ASKED] == 0
+    assert before.spec.removed == after.spec.removed
+    assert not (concluded and before.spec.removed)
+    returned = kinds[EventKind.RETURNING]
+    assert after.spec.generation == before.spec.generation + returned
+    _dials(before, after, concluded=concluded, returned=bool(returned))
+    if returned:
+        _returned(before, after)
+    if live:
+        _live(before, after)
+    elif failed:
+        _failed(before, after)
+    else:
+        assert (before.status.live, before.status.previous) == (
+            after.status.live,
+            after.status.previous,
+        )
+        assert returned or _plain(before.spec) == _plain(after.spec), "a wish was changed"
+        assert returned or before.status.failure == after.status.failure
+    _story(before, after, kinds)
+    _canary(before, after, kinds, concluded=concluded, disturbed=disturbed)
+
+
+def _dials(before: Deployment, after: Deployment, *, concluded: bool, returned: bool) -> None:
+    old, new = before.spec.dials, after.spec.dials
+    slept = new.scale is None and after.status.standby is not None
+    assert old.scale == new.scale or slept, "a turn changed the scale"
+    if not returned and not (concluded and came_to_nothing(before, after)):
+        assert old.hold == new.hold, "a turn changed a hold"
+    if not after.busy:
+        assert not new.paused and new.aborted_by is None, "a dial of a change that is over"
+    elif not concluded and not returned:
+        assert (old.paused, old.aborted_by) == (new.paused, new.aborted_by)
+
+
+def came_to_nothing(before: Deployment, after: Deployment) -> bool:
+    """Whether a way back that a person chose failed: what came with it goes with it."""
+    failed = after.status.live == before.status.live and not after.busy and before.busy
+    spec, hold = before.spec, before.spec.dials.hold
+    made = hold is None or after.spec.dials.hold == hold or hold.at == spec.asked_at
+    return failed and spec.returning and spec.asked_by != "codestore" and made
+
+
+def _returned(before: Deployment, after: Deployment) -> None:
+    previous, live = before.status.previous, before.status.live
+    assert not before.busy and not before.spec.removed
+    assert previous is not None and live is not None and not live.returned
+    assert before.spec.dials.hold is None, "it is held"
+    assert (after.spec.number, after.spec.digest) == (previous.number, previous.digest)
+    assert after.spec.returning and after.spec.revision == after.spec.generation
+    hold = after.spec.dials.hold
+    assert hold is not None, "it would move on"
+    assert after.status.failure is not None and after.status.failure.number == live.number
+    assert live.number in [mark.number for mark in after.status.marks]
+    age = (after.spec.asked_at - live.since).total_seconds()
+    assert age < 20 * 60, "it was not young any more"
+
+
+def _live(before: Deployment, after: Deployment) -> None:
+    spec, live = before.spec, after.status.live
+    assert live is not None and _plain(spec) == _plain(after.spec)
+    assert after.status.generation == spec.generation
+    assert (live.revision, live.number, live.digest) == (spec.revision, spec.number, spec.digest)
+    assert live.returned == spec.returning
+    was = before.status.live
+    if was is None or was.revision != spec.revision:
+        assert after.status.previous == (None if spec.returning else was)
+    assert after.status.failure is None and after.status.crashes == 0
+    assert (after.status.attempts, after.status.retry_at) == (0, None)
+
+
+def _failed(before: Deployment, after: Deployment) -> None:
+    spec, status, live = before.spec, after.status, before.status.live
+    assert status.generation == spec.generation and status.live == live
+    assert status.failure is not None and status.failure.generation == spec.generation
+    assert status.failure.letter.title and status.failure.letter.detail
+    assert status.failure.number == spec.number
+    if status.failure.letter.kind is FaultKind.UNAVAILABLE:
+        tried = (status.failure.at - spec.asked_at).total_seconds()
+        assert tried >= PATIENCE, "what may pass was not tried again"
+    if live is None:
+        assert _plain(spec) == _plain(after.spec)
+        return
+    assert after.spec.generation == spec.generation
+    back = (after.spec.revision, after.spec.number, after.spec.digest)
+    assert back == (live.revision, live.number, live.digest)
+    assert live.number == spec.number or spec.number in [mark.number for mark in status.marks]
+    assert status.previous == before.status.previous
+
+
+def _story(before: Deployment, after: Deployment, kinds: Kinds) -> None:
+    """What was learned once stays known, and is told as often as it happened."""
+    old, new = before.status, after.status
+    for name in _STORY:
+        was = getattr(old, name)
+        assert getattr(new, name)[: len(was)] == was, f"{name}: something was forgotten"
+    woken = new.wakes.frozen.count + new.wakes.stopped.count
+    woken -= old.wakes.frozen.count + old.wakes.stopped.count
+    assert woken == kinds[EventKind.WOKEN], "a wake was told and not counted, or not told"
+    assert old.woken_at is None or (new.woken_at is not None and new.woken_at >= old.woken_at)
+    known = {mark.number for mark in new.marks}
+    undone = before.spec.asked_at if came_to_nothing(before, after) else None
+    lost = {mark.number for mark in old.marks if mark.at != undone} - known
+    assert not lost, "a mark was lost"
+    ended = kinds[EventKind.INSTANCE_ENDED]
+    assert ended <= new.crashes <= old.crashes + ended or new.crashes == 0
+    depths = (old.standby and old.standby.depth, new.standby and new.standby.depth)
+    fell = depths[1] is not None and depths[0] != depths[1]
+    assert kinds[EventKind.STANDBY] == fell, "it sleeps deeper, and nobody was told"
+
+
+def _canary(
+    before: Deployment, after: Deployment, kinds: Kinds, *, concluded: bool, disturbed: bool
+) -> None:
+    old, new = before.status.canary, after.status.canary
+    told = kinds[EventKind.CANARY]
+    if concluded:
+        assert new is None
+        return
+    if old == new:
+        assert told == 0
+        return
+    assert told == 1 and new is not None and before.spec.canary is not None
+    step = -1 if old is None else old.step
+    assert new.step == step + 1, "a step of a canary was left out, or done again"
+    assert disturbed or not before.spec.dials.paused or step < 0, "it was paused"
+    if old is not None:
+        held = (new.since - old.since).total_seconds()
+        assert held >= before.spec.canary.hold, "it moved on too early"
