@@ -195,9 +195,9 @@ class Load:
         """Say something over a WebSocket all the time; when it is closed well, open another one."""
         name = "WebSocket"
         while not self._over.is_set():
-            began, said = time.monotonic(), 0
+            began = time.monotonic()
             try:
-                said = await self._conversation(began)
+                await self._conversation(began)
             except ConnectionClosed as error:
                 try:
                     assert error.rcvd is not None and error.rcvd.code in ENDINGS, error
@@ -206,11 +206,11 @@ class Load:
                 except AssertionError as wrong:
                     self._tally.fail(name, wrong, time.monotonic() - began)
             except (*WRONG, InvalidHandshake) as error:
-                self._tally.fail(name, error, time.monotonic() - began, f"{said} said ")
+                self._tally.fail(name, error, time.monotonic() - began)
                 await self._pause(0.5)
             self._tally.requests[name] += 1
 
-    async def _conversation(self, began: float) -> int:
+    async def _conversation(self, began: float) -> None:
         place, said = self._places[REST], 0
         url = place["url"].replace("http:", "ws:") + "/ws"
         async with connect(
@@ -227,7 +227,6 @@ class Load:
                 self._tally.requests["WebSocket messages"] += 1
                 said += 1
                 await self._pause(0.1)
-        return said
 
 
 def good(head: Head, body: bytes) -> None:

@@ -174,6 +174,21 @@ async def test_a_second_rollback_says_so(shop: Shop) -> None:
     assert await shop.events("released") == []
 
 
+async def test_a_rollback_that_fails_leaves_neither_hold_nor_mark_on_what_serves(
+    shop: Shop,
+) -> None:
+    old = (await shop.stored()).spec.digest
+    await shop.arrive("production")
+    shop.stage.world.driver.unhealthy.add(old)
+    assert not (await shop.ended(await shop.roll("0.0.1")))["succeeded"]
+    after = await shop.shown()
+    assert (after["version"], after["hold"]) == ("0.0.2", None)
+    assert [mark["version"] for mark in after["marks"]] == ["0.0.1"]
+    held = (await shop.hold("the fair")).json()["hold"]
+    assert not (await shop.ended(await shop.roll("0.0.1")))["succeeded"]
+    assert (await shop.shown())["hold"] == held
+
+
 async def test_unhold_keeps_marks_and_a_marked_version_needs_force(shop: Shop) -> None:
     await shop.arrive("production")
     await shop.done(await shop.roll("0.0.1"))

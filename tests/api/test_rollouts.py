@@ -369,7 +369,7 @@ async def test_a_young_version_that_keeps_crashing_gives_way_once(shop: Shop) ->
     await shop.crash(new.revision, 3)
     await shop.until(lambda found: found["deployment"]["version"] == "0.0.1")
     after = await shop.shown()
-    reason = "return to 0.0.1: 0.0.2 crashed 3 times in a row (exit code 1)"
+    reason = "return to 0.0.1: 0.0.2 failed 3 times in a row (exit code 1)"
     assert (after["hold"]["by"], after["hold"]["reason"]) == ("codestore", reason)
     (mark,) = after["marks"]
     assert (mark["version"], mark["by"]) == ("0.0.2", "codestore")

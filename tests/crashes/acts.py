@@ -318,7 +318,7 @@ class Acts:
         """The keeper dies, and everything under it with it: instances, sockets, the proxy."""
         world = self.stage.world
         driver = world.driver
-        for each in (driver.instances, driver.armed, driver.held, driver.sockets):
+        for each in (driver.instances, driver.armed, driver.coming, driver.held, driver.sockets):
             each.clear()
         for gone in (driver.waiting, driver.woken, driver.occupied, world.gateway.routes):
             gone.clear()

@@ -54,6 +54,12 @@ FIXED: tuple[History, ...] = (
     History(
         "two",
         ASGI,
+        (Op("slow", wait=""), Op("call", ("private",), wait=""), Op("remove", wait="quiet")),
+        name="called while it is removed",
+    ),
+    History(
+        "two",
+        ASGI,
         (Op("push", wait="4"), Op("blackout"), Op("call", ("demo",)), Op("blackout", wait="quiet")),
         name="everything dies twice",
     ),

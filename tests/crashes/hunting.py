@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,9 @@ def hunt(only: str, processes: int) -> int:
     bugs = [bug for bug in BUGS if only in bug.name]
     missed = 0
     with ThreadPoolExecutor(processes) as pool:
-        for number, caught in enumerate(pool.map(catch, bugs), 1):
+        hunts = [pool.submit(catch, bug) for bug in bugs]
+        for number, done in enumerate(as_completed(hunts), 1):
+            caught = done.result()
             said = (
                 f"{caught.sort} ({caught.histories}): {caught.check}" if caught.sort else "MISSED"
             )

@@ -130,8 +130,11 @@ def test_fifteen_percent_for_ten_minutes_as_in_figure_5_6() -> None:
 
 
 def test_a_tenth_of_a_percent_is_as_promised_and_alarms_nobody() -> None:
-    days = Days().fail(0, 4 * 1440, 0.001)
-    assert days.at(4 * 1440 - 1) is None
+    now = 4 * 1440 - 1
+    assert Days().fail(0, now + 1, 0.001).at(now) is None
+    half = Days().fail(0, now + 1, 0.5).hours(now)  # a promise of which the figures are exact
+    assert burning(half, 0.5, START + now * MINUTE, None) is None
+    assert burning(half, 0.501, START + now * MINUTE, None) is SLOW
 
 
 def test_five_bad_minutes_every_ten_do_not_go_unnoticed() -> None:

@@ -1,5 +1,6 @@
 """What instances and tasks may use, and what people read when that was not enough."""
 
+import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -58,11 +59,15 @@ async def test_an_instance_that_was_forked_at_a_wake_is_bounded_too(bounded: Sta
     name = view.instances[0].name
     await bounded.asleep(id_, name)
     await bounded.driver.standby.stop_frozen(wanted, name)
+    async with asyncio.timeout(20):
+        while not bounded.driver.children.preloads():
+            await asyncio.sleep(0.02)  # what makes the next start quick comes when it can
     (parent,) = bounded.driver.children.preloads()
     await bounded.driver.children.until(parent.name, lambda held: bool(held and held.ready), 20)
     await bounded.driver.standby.arm(wanted, 100)
     address = (await bounded.driver.observe(id_)).endpoints[0].address
     await asked(address, "/")
+    await bounded.until(id_, lambda view: bool(view.instances))  # news may come after a wake
     (child,) = bounded.driver.children.of(id_)
     assert b"codestore_sdk.preload" in Path(f"/proc/{child.pid}/cmdline").read_bytes()
     with pytest.raises(httpx.HTTPError):

@@ -49,6 +49,7 @@ QUESTIONS = {
     "plan": "-s contract",
     "logs": "-s contract",
     "events": "-s contract",
+    "sla": "",
     "pull": "contract --dir {dir}-pulled --yes",
 }
 LOCAL = {"up", "down", "login", "logout"}  # about this machine: they need no platform

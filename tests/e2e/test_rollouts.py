@@ -1,5 +1,6 @@
 """A share of the requests first; back by itself if they fail; and a rollback stays put."""
 
+import itertools
 import json
 import subprocess
 import threading
@@ -191,10 +192,12 @@ class Fleet:
             process.communicate()
 
 
+NUMBERS = itertools.count(1)
+
+
 @pytest.fixture
-def fleet(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    number = abs(hash(request.node.name)) % 10_000
-    made = Fleet(platform, Small(platform, f"fleet-{number}"))
+def fleet(platform: Platform) -> Iterator[Fleet]:
+    made = Fleet(platform, Small(platform, f"fleet-{next(NUMBERS)}"))
     try:
         made.open()
         yield made

@@ -301,3 +301,15 @@ async def test_a_keeper_says_what_it_can_bound(client: KeeperClient) -> None:
     assert (listing.limiter == "none") is (listing.limits == ())
     assert listing.limiter in ("none", "cgroup v1", "cgroup v2")
     assert set(listing.limits) <= {"memory", "cpu"}
+
+
+async def test_many_together_weigh_as_much_as_they_would_one_by_one(
+    quick: KeeperClient, empty_house: House
+) -> None:
+    assert empty_house.keeper
+    places = [each for each in roots(empty_house.keeper.pid) if (each / "cpu.shares").exists()]
+    if not places:
+        pytest.skip("control groups of version 2 weigh as whoever started the platform says")
+    for number in range(3):
+        await quick.spawn(child(f"a{number}", memory=LIMIT, cpu=0.5))
+    assert int((places[0] / "cpu.shares").read_text()) >= 3 * 1024

@@ -186,7 +186,7 @@ def test_a_young_version_that_crashes_gives_way_to_the_one_before() -> None:
     assert spec.dials.hold is not None
     assert [mark.number for mark in after.status.marks] == ["0.0.2"]
     assert [kind for kind, _, _ in news] == [EventKind.RETURNING]
-    assert news[0][1].startswith("return to 0.0.1: 0.0.2 crashed 3 times in a row (exit code 1)")
+    assert news[0][1].startswith("return to 0.0.1: 0.0.2 failed 3 times in a row (exit code 1)")
     back = mark_live(after, NOW + timedelta(seconds=5))
     assert back.status.live is not None
     assert back.status.live.returned

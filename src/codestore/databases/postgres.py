@@ -38,11 +38,12 @@ class PostgresDatabases:
 
     ``admin`` is the URL of a superuser, or of a role with CREATEDB and CREATEROLE. A service gets
     at most ``connections`` at a time, and ``statement_timeout`` seconds for a statement unless it
-    sets another itself.
+    sets another itself. By default that is enough for eight instances beside the eight of the
+    version before, with the usual pool of fifteen (SQLAlchemy's) in each.
     """
 
     def __init__(
-        self, admin: Secret, connections: int = 50, statement_timeout: float = 300.0
+        self, admin: Secret, connections: int = 240, statement_timeout: float = 300.0
     ) -> None:
         self._admin = admin
         self._connections = Connections(admin)

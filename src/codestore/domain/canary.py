@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 ALL = 100
-FEW = 20  # requests below which a single failure says nothing yet about a rate
+FEW = 20  # requests that a rate is taken of at least
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class FakeDriver:
         self.broken: set[str] = set()
         self.crashing: set[str] = set()
         self.armed: dict[str, Workload] = {}
+        self.coming: dict[str, Workload] = {}
         self.held: set[str] = set()
         self.occupied: set[str] = set()
         self.waiting: Counter[str] = Counter()
@@ -68,7 +69,7 @@ class FakeDriver:
     async def observe(self, deployment: str) -> View:
         """Tell what runs."""
         instances = tuple(self.instances.get(deployment, {}).values())
-        armed = self.armed.get(deployment)
+        armed = self.armed.get(deployment) or self.coming.get(deployment)
         shared = [i for i in instances if i.address is None]
         endpoints = []
         if shared or (armed is not None and armed.run.kind is not RunKind.COMMAND):
@@ -233,12 +234,21 @@ class FakeDriver:
                 self._wake_told(deployment, Depth.FROZEN)
         workload = self.armed.pop(deployment, None)
         if workload is not None:
+            self.coming[deployment] = workload
+            if not self.slow:
+                self._come()
+        self._answer(deployment)
+
+    def _come(self) -> None:
+        """What callers were to start is there."""
+        for deployment, workload in list(self.coming.items()):
+            del self.coming[deployment]
             self._wake_told(deployment, Depth.STOPPED)
             self._start(workload, 0, InstanceState.SERVING)
             if workload.artifact.digest in self.crashing:
                 name = f"{deployment}.{workload.revision}.0"
                 self.end(deployment, name, "exit code 1")
-        self._answer(deployment)
+            self._answer(deployment)
 
     def _wake_told(self, deployment: str, depth: Depth) -> None:
         self.woken[deployment] = Wake(self.now(), WAKE_TIME, depth)
@@ -260,6 +270,7 @@ class FakeDriver:
 
     def boot(self) -> None:
         """Instances that were starting become ready, but for the broken ones."""
+        self._come()
         for deployment, held in self.instances.items():
             for name in held:
                 if self.digests[name] not in self.broken:

@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 PERIOD: Final = 100_000  # microseconds over which processor time is counted, as by default
 REFILL: Final = 0.5  # seconds after which folders that were used are replaced
 _LEAST: Final = 1000  # microseconds in a period: the kernel's minimum
+_SHARES: Final = 1024  # what a process or a group weighs by default
+_MOST_SHARES: Final = 262_144  # the kernel's maximum
 _CLOSE: Final = 0.95  # share of the bound: memory is counted in batches
 _HOST: Final = "out of memory (the host had none left)"
 
@@ -216,7 +218,21 @@ class GroupLimiter:
             made.release()
             return None
         made.limit(memory, cpu)
+        self._weigh()
         return made
+
+    def _weigh(self) -> None:
+        """Let all of them together weigh as much as they would side by side, one by one.
+
+        In version 1 every process outside weighs as much as a whole group by default, so many
+        instances would get the share of one. In version 2 whoever started the platform says.
+        """
+        root = self._roots.get(CPU)
+        if root is None or self._dialect is not V1:
+            return
+        count = sum(entry.name.startswith("run-") for entry in os.scandir(root))
+        with contextlib.suppress(OSError):  # then they weigh less; they run all the same
+            _put(f"{root}/cpu.shares", str(min(_MOST_SHARES, _SHARES * count)))
 
     def close(self) -> None:
         """Remove the folders; every child has ended."""

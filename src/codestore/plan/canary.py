@@ -52,7 +52,7 @@ def failing(deployment: Deployment, wanted: Wanted, observed: Observed) -> GiveU
     number = deployment.spec.number
     detail = (
         f"{tally.failures} of {tally.requests} requests that {number} got as a canary failed; "
-        f"at most {canary.error_rate:.3g} of them may."
+        f"at most {canary.error_rate:.3%} of them may."
     )
     title = "The canary failed"
     hint = "Mend it and promote again; cs logs shows what it printed."

@@ -37,7 +37,7 @@ def _ailment(deployment: Deployment, wanted: Wanted, observed: Observed) -> str 
     """Say what is wrong with the live version as a whole; one sick instance is not that."""
     status = deployment.status
     if status.crashes >= CRASH_LOOP:
-        return f"crashed {status.crashes} times in a row ({status.crash})"
+        return f"failed {status.crashes} times in a row ({status.crash})"
     own, _ = of_revision(observed.view, wanted.revision)
     serving = [i for i in own if i.state is InstanceState.SERVING]
     sick = [i.failing for i in serving if i.failing is not None]

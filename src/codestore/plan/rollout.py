@@ -174,7 +174,11 @@ def _plan(
     *,
     reached: bool = False,
 ) -> Plan:
-    unwell = [f"{i.name}: {i.failing}" for i in observed.view.instances if i.failing is not None]
+    unwell = [
+        f"{i.name}: {i.failing}"
+        for i in observed.view.instances
+        if i.failing is not None and i.state is InstanceState.SERVING
+    ]
     return Plan(
         due=tuple(due),
         verdict=Verdict.REACHED if reached else Verdict.WORKING,

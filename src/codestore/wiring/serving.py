@@ -5,6 +5,7 @@ Everything is opened in order, runs side by side, and is let go of in reverse. W
 """
 
 import asyncio
+import signal
 import socket
 from contextlib import AsyncExitStack
 
@@ -117,6 +118,9 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
         )
         running = [group.create_task(each) for each in work]
         say(settings.run, status=f"ready at {settings.url}", ready=True)
+        # When it has ended, the server passes the signal on to whoever listened before; by default
+        # that is the end of the process, with everything below left undone.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await server.serve(sockets=[api])
         for task in running:
             task.cancel()

@@ -59,12 +59,6 @@ TURNS: tuple[Bug, ...] = (
         "return Turn(again=bool(plan.due) or changed)",
     ),
     Bug(
-        "what failed is not tried again",
-        CYCLE,
-        "return Turn(again=True) if retry is None else Turn(at=retry)",
-        "return Turn()",
-    ),
-    Bug(
         "an instance that a caller started behind a removal stays",
         CYCLE,
         "        await doors.driver.remove(id_)\n",
