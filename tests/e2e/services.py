@@ -71,12 +71,25 @@ class Small:
         return answer.text
 
 
+BY_ITSELF = {"state", "since", "reason", "standby", "wakes", "instances"}
+
+
 def listing(platform: Platform, name: str) -> dict[str, Any]:
     """Return everything that is to be as it was after a refusal."""
     paths = ("services", "projects", f"services/{name}/versions", f"services/{name}")
     with api(platform) as web:
         found = {path: web.get(f"/api/{path}").raise_for_status().json() for path in paths}
+    found = {path: _lasting(document) for path, document in found.items()}
     return {**found, "uploads": sorted(path.name for path in platform.data.glob("uploads/*"))}
+
+
+def _lasting(document: Any) -> Any:
+    """Leave out what changes by itself: whoever is not called for minutes falls asleep."""
+    if isinstance(document, list):
+        return [_lasting(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {key: _lasting(each) for key, each in document.items() if key not in BY_ITSELF}
 
 
 @contextmanager

@@ -97,10 +97,11 @@ def told(burn: Burn | None, hours: Sequence[Hour], budget: Budget, now: datetime
     if burn is None:
         return f"The error budget no longer burns faster than promised; {ending}."
     seen, length = window(hours, now, burn.long), burn.long // HOUR
-    times = error_rate(seen) / (1 - budget.promise)
+    rate = error_rate(seen) / (1 - budget.promise)
+    times = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
     return (
         f"The error budget burns {burn.pace}: {seen.failures:,} of {seen.requests:,} requests "
-        f"failed in {length} h, {times:.3g} times as many as promised; {ending}."
+        f"failed in {length} h, {times} times as many as promised; {ending}."
     )
 
 

@@ -76,7 +76,10 @@ def _availability(each: Document) -> str:
 def _left(each: Document) -> str:
     """Return what is left of the budget; of one that is overspent, how often it is spent."""
     left = each["budget_left"]
-    return f"{floor(left * 100 + 1e-6)}%" if left >= 0 else f"none: spent {1 - left:,.3g} times"
+    if left >= 0:
+        return f"{floor(left * 100 + 1e-6)}%"
+    spent = 1 - left
+    return f"none: spent {f'{spent:,.0f}' if spent >= 100 else f'{spent:.3g}'} times"
 
 
 def _calm(found: Document) -> str:
