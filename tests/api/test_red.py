@@ -13,7 +13,7 @@ from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Kind
 from codestore.domain.looks import Look, spread
-from codestore.domain.promise import Budget
+from codestore.domain.promise import Budget, month_of
 from codestore.ports import Counters
 from tests.api.stage import EVE, Stage
 from tests.api.test_metrics import NASTY, samples
@@ -114,7 +114,9 @@ async def test_everything_is_read_from_the_gateway_and_from_what_was_counted(
     shop = await include(stage, web, "blog", "shop")
     async with stage.world.doors.store.begin() as records:
         (private,) = await records.find(Deployment, service=shop.service, kind="private")
+        before = month_of(NOW) - SECOND
         hours = spread(shop.id, Tally(1000, 1), NOW, NOW + SECOND)
+        hours += spread(shop.id, Tally(7, 7), before, before)
         await records.tallies.add(hours, Look(NOW, "test"))
     stage.world.traffic.counted = {private.hash: COUNTED, shop.hash: replace(COUNTED, failures=7)}
     text = (await web.get("/metrics")).text

@@ -123,6 +123,25 @@ def test_where_there_is_nothing_to_show_it_says_so(
     assert ("no request yet" in run.out) is (document is not EMPTY)
 
 
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        (0, "100%"),
+        (1, "90%"),
+        (10, "0%"),
+        (11, "none: spent 1.1 times"),
+        (999, "none: spent 99.9 times"),
+        (10_000, "none: spent 1,000 times"),
+    ],
+)
+def test_what_is_left_of_a_budget_and_how_often_it_is_spent(
+    cs: Cs, stage: Stage, failures: int, said: str
+) -> None:
+    kept = [promise("blog", 10_000, failures)]
+    stage.on("GET", "/api/sla", told(SlaView("2026-03", SINCE, UNTIL, kept, [])))
+    assert f"  {said}" in cs("sla").out.splitlines()[1]
+
+
 def test_another_month_can_be_asked_for(cs: Cs, stage: Stage) -> None:
     stage.on("GET", "/api/sla", told(EMPTY))
     assert cs("sla", "--month", "2026-02", "-p", "shop").code == 0

@@ -285,6 +285,8 @@ def test_an_alarm_in_words(tally: Tally, left: str) -> None:
     assert told(SLOW, hours, budget, at).startswith(
         "The error budget burns slowly: 500 of 432,000 requests failed in 72 h, 1.16 times"
     )
+    outage = Days(100).fail(now - 60, now + 1, 1.0).hours(now)
+    assert "6,000 of 6,000 requests failed in 1 h, 1,000 times" in told(FAST, outage, budget, at)
     assert told(None, hours, budget, at) == (
         f"The error budget no longer burns faster than promised; {left} of this month's is left."
     )

@@ -514,6 +514,42 @@ async def test_one_that_is_gone_by_then_is_not_brought_back(house: House, shop: 
     assert await house.events() == []
 
 
+async def test_two_who_judge_at_the_same_time_tell_an_alarm_once(
+    house: House, shop: Deployment
+) -> None:
+    house.proxy.serve(shop.hash, 100, 50)
+    await house.count(30)
+
+    async def other() -> None:
+        house.breaking.at = None
+        await judge(house.doors)
+
+    house.breaking.meanwhile, house.breaking.at, house.breaking.passed = other, 2, 0
+    await judge(house.doors)
+    assert [event.kind for event in await house.events()] == ["budget_burning"]
+
+
+async def test_an_alarm_ends_when_nobody_comes_any_more(house: House, shop: Deployment) -> None:
+    house.proxy.serve(shop.hash, 100, 50)
+    await house.count(30)
+    await judge(house.doors)
+    await house.count(4 * 86_400)
+    await judge(house.doors)
+    assert [event.kind for event in await house.events()] == ["budget_burning", "budget_calm"]
+
+
+async def test_an_alarm_does_not_wait_for_a_failure_in_the_new_hour(
+    house: House, shop: Deployment
+) -> None:
+    house.clock.pass_(3590)
+    await house.count()
+    house.proxy.serve(shop.hash, 100, 50)
+    await house.count(5)
+    house.clock.pass_(30)
+    await judge(house.doors)
+    assert [event.kind for event in await house.events()] == ["budget_burning"]
+
+
 async def test_a_crash_while_judging_tells_an_alarm_once() -> None:
     async def work(house: House) -> None:
         async with house.breaking.store.begin() as records:
