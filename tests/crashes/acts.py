@@ -199,7 +199,15 @@ class Acts:
 
     async def abort(self, kind: str) -> None:
         owner = SHOP if Kind(kind) in PROJECT_KINDS else NAME
-        await self._ask(rollouts.abort(self.stage.office, ADA, Place(owner, kind, NAME)), _nothing)
+        work = rollouts.abort(self.stage.office, ADA, Place(owner, kind, NAME))
+        await self._ask(work, self._given_up)
+
+    def _given_up(self, accepted: Any) -> Iterable[Deployment]:
+        """Unless it is just being concluded, the change comes to nothing."""
+        held = accepted.found.deployment
+        if not self.stage.ledger.disturbed:
+            self.expected[held.id, held.spec.generation] = EventKind.FAILED
+        return ()
 
     async def scale(self, kind: str, count: int | None) -> None:
         """Write down what the load asks for, as the scaler does."""
@@ -313,6 +321,7 @@ class Acts:
         """Time passes, and nobody calls."""
         self.stage.nature()  # so slow is nothing that it would take until then
         self.stage.world.clock.pass_(seconds)
+        self.stage.ring()
 
     def _blackout(self) -> None:
         """The keeper dies, and everything under it with it: instances, sockets, the proxy."""

@@ -90,14 +90,42 @@ FIXED: tuple[History, ...] = (
     ),
     History("canary", ASGI, (Op("fail_canary", ("production",)),), name="a canary fails"),
     History(
+        "canary",
+        COMMAND,
+        (
+            *(Op("sleep", (11,), wait="3"), Op("outage", ("gateway",), wait="")),
+            Op("crash", ("production", 1)),
+        ),
+        name="a canary without its gateway",
+    ),
+    History(
         "shop",
         ASGI,
         (
-            *(Op("roll_to", ("staging", 1)), Op("unhold", ("staging",))),
+            *(Op("roll_to", ("staging", 1), wait="2"), Op("unhold", ("staging",))),
             *(Op("promote_to", ("staging", True, True)), Op("sicken", ("staging",))),
         ),
         name="sick and returned",
     ),
+    History(
+        "young",
+        COMMAND,
+        (Op("hold", ("development",), wait=""), Op("sicken", ("development",), wait="2")),
+        name="sick and held",
+    ),
+    History(
+        "shop",
+        ASGI,
+        (Op("scale", ("staging", 2), wait=""), Op("roll_to", ("staging", 1))),
+        name="scaled and rolled",
+    ),
+    History(
+        "shop",
+        ASGI,
+        (Op("roll_to", ("staging", 1), wait="1"), Op("exclude", wait="quiet", split=3)),
+        name="excluded between two turns",
+    ),
+    History("ahead", ASGI, (Op("roll_to", ("development", 2)),), name="back to what was left out"),
     History(
         "shop",
         COMMAND,

@@ -20,6 +20,12 @@ CHANGES: tuple[tuple[str, tuple[Op, ...], str, int], ...] = (
     ("shop", (Op("crash", ("production", 1), wait=""),), "production", 30),
     ("two", (Op("call", ("private",), wait=""),), "private", 12),
     ("two", (Op("push", wait=""),), "private", 35),
+    (
+        "two",
+        (Op("call", ("private",)), Op("sleep", (301,), wait="6"), Op("sleep", (2000,), wait="")),
+        "private",
+        12,
+    ),
 )
 """From where on, what is done, where, and after how many pauses something may still change that."""
 SHORT = 20  # pauses of a change in which none is left out

@@ -11,6 +11,7 @@ from typing import Any
 
 from codestore.domain.deployments import Deployment, Spec
 from codestore.domain.dials import Dials
+from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.faults import FaultKind
 from codestore.domain.services import Project, Service
@@ -72,6 +73,9 @@ class Ledger:
                 self.deployments[id_] = after
         for noun in written.put:
             self._put(noun)
+            if isinstance(noun, Version) and self.author == PERSON:
+                wanted = [held.spec.digest for held in written.after.values() if held is not None]
+                assert noun.digest in wanted, "a version that nobody wants anywhere"
         for noun in written.removed:
             self._gone(noun)
         untold = {e.deployment for e in written.events} - set(written.before)
@@ -102,6 +106,9 @@ class Ledger:
         if isinstance(old, Version) and isinstance(noun, Version):
             assert replace(noun, published_at=None) == replace(old, published_at=None)
             assert old.published_at is None, "published twice"
+            shown = [d for d in self.deployments.values() if d.kind is Kind.DEMO]
+            live = [d.status.live.number for d in shown if d.status.live is not None]
+            assert noun.number in live, "it is public, and was never shown to anybody"
         self.nouns[noun.id] = noun
 
     def _gone(self, noun: Noun) -> None:
@@ -257,7 +264,10 @@ def _story(before: Deployment, after: Deployment, kinds: Kinds) -> None:
     lost = {mark.number for mark in old.marks if mark.at != undone} - known
     assert not lost, "a mark was lost"
     ended = kinds[EventKind.INSTANCE_ENDED]
-    assert ended <= new.crashes <= old.crashes + ended or new.crashes == 0
+    forgotten = old.standby is not None and new.standby is None  # it was woken, and came up
+    forgotten = forgotten or not ended or kinds[EventKind.LIVE] > 0
+    counted = min(ended, 1) <= new.crashes <= old.crashes + ended
+    assert counted or (new.crashes == 0 and forgotten), "a crash was not counted, or twice"
     depths = (old.standby and old.standby.depth, new.standby and new.standby.depth)
     fell = depths[1] is not None and depths[0] != depths[1]
     assert kinds[EventKind.STANDBY] == fell, "it sleeps deeper, and nobody was told"

@@ -28,6 +28,14 @@ BASES: dict[str, tuple[Op, ...]] = {
         *(Op("promote_to", ("development",)), Op("promote_to", ("staging",))),
         Op("promote_to", ("production",), wait="quiet"),
     ),
+    "ahead": (
+        *(Op("create"), Op("project"), Op("include"), Op("push"), Op("promote"), Op("push")),
+        *(Op("promote"), Op("promote_to", ("development",), wait="quiet")),
+    ),
+    "young": (
+        *(Op("create"), Op("project"), Op("include"), Op("push"), Op("promote")),
+        Op("promote_to", ("development",)),
+    ),
     "canary": (
         *(Op("create"), Op("project"), Op("include"), Op("push", ("", True)), Op("promote")),
         *(Op("promote_to", ("development", False)), Op("promote_to", ("staging", False))),
@@ -125,7 +133,13 @@ async def opened(history: History, fuse: Fuse) -> tuple[Stage, dict[str, int]]:
     pour(base.world, stage)
     await stage.store.pour(base.nouns)
     stage.ledger.know(base.nouns)
-    known = {d.id: d.status.generation for d in base.nouns if isinstance(d, Deployment)}
+    deployments = [each for each in base.nouns if isinstance(each, Deployment)]
+    known = {each.id: each.status.generation for each in deployments}
+    for each in deployments:
+        canary, progress = each.spec.canary, each.status.canary
+        if canary is not None and progress is not None:
+            share = (canary.steps[progress.step], progress.since)
+            stage.promises.shares[each.id, each.spec.revision] = share
     await stage.start()
     return stage, known
 
@@ -155,9 +169,11 @@ def pour(world: dict[str, dict[str, Any]], stage: Stage) -> None:
     """Have the doors of a stage hold that."""
     for part, values in world.items():
         vars(getattr(stage.world, part)).update(_values(values))
-    stage.promises.proved = {
-        (i.name, i.since) for held in stage.world.driver.instances.values() for i in held.values()
-    }
+    running = [i for held in stage.world.driver.instances.values() for i in held.values()]
+    stage.promises.proved = {(i.name, i.since) for i in running}
+    splits = [route.split for route in stage.world.gateway.routes.values() if route.split]
+    asked = {endpoint.address for split in splits for endpoint in split.endpoints}
+    stage.promises.led = {(i.name, i.since) for i in running if i.private in asked}
 
 
 def _values(held: dict[str, Any]) -> dict[str, Any]:

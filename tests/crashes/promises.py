@@ -3,7 +3,7 @@
 Said anew here, on purpose: what the planner thinks is not asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -55,6 +55,8 @@ class Promises:
     turn: Deployment | None = None
     proved: set[tuple[str, datetime]] = field(default_factory=set)
     shares: dict[tuple[str, int], tuple[int, datetime]] = field(default_factory=dict)
+    led: set[tuple[str, datetime]] = field(default_factory=set)
+    ran: tuple[str, str] = ("", "")
 
     @property
     def calm(self) -> bool:
@@ -81,7 +83,7 @@ class Promises:
     def arm(self, workload: Workload, queue: int) -> None:
         self._runnable(workload)
         held = self._known(workload.deployment)
-        if held is not None and self.calm:
+        if held is not None and (self.calm or self.turn is None):
             live = held.status.live
             assert live is not None and live.revision == workload.revision
             own = [i for i in self._of(held.id) if i.revision == workload.revision]
@@ -130,6 +132,8 @@ class Promises:
         assert free, "it takes requests, and was not asked to leave"
         if self.calm:
             self._not_asked(held, ending)
+        asked = (ending.name, ending.since) in self.led and ending.state is READY
+        assert not asked, "requests were led to it, and it was not asked to leave"
         if ending.state is DRAINING and ending.address is None:
             drained = (self.world.clock.now() - ending.since).total_seconds()
             assert drained >= DRAINS.get(held.kind, 10.0), "it may finish what it has"
@@ -153,8 +157,12 @@ class Promises:
         if held is None:
             return
         assert digest not in held.status.migrated, "a migration is run again"
-        files = set(self.ledger.built(held.service, digest).seal.migrations)
-        assert not files <= set(held.status.applied), "an old tool is asked"
+        files = {*self.ledger.built(held.service, digest).seal.migrations}
+        for earlier in held.status.migrated:
+            files -= {*self.ledger.built(held.service, earlier).seal.migrations}
+        assert files, "an old tool is asked about what later versions have done"
+        if digest not in self.world.driver.unmigratable:
+            self.ran = (held.id, digest)
 
     def publish(self, route: Route) -> None:
         held = self._known(route.deployment)
@@ -189,6 +197,30 @@ class Promises:
                 continue
             assert (fresh[hash_].keys == old.keys and fresh[hash_].keys) or old.access == "public"
             self._still_split(held, old, fresh[hash_])
+        for held in self.ledger.deployments.values():
+            sleeps = held.status.standby is not None and held.status.standby.waking_since is None
+            idle = sleeps and not held.busy and held.status.retry_at is None
+            if idle and not held.spec.removed and not self._of(held.id):
+                assert held.id in {*self.world.driver.armed, *self.world.driver.coming}
+                assert fresh[held.hash].unavailable is None, "who calls a sleeper is turned away"
+
+    def rest(self, blown: Collection[str]) -> None:
+        """When nobody has anything to do before time passes, whatever is live serves.
+
+        The turns of those that have ``blown`` up are tried again later.
+        """
+        world, now = self.world, self.world.clock.at
+        if world.databases.away or world.gateway.away:
+            return
+        for held in self.ledger.deployments.values():
+            status, instances = held.status, self._of(held.id)
+            waits = status.retry_at is not None and status.retry_at > now
+            if status.live is None or status.standby is not None or held.spec.removed or waits:
+                continue
+            if held.id in blown or any(i.state in (STARTING, FROZEN) for i in instances):
+                continue
+            low, _ = span(held, self.ledger.version(held.service, status.live.number))
+            assert self._serving(held.id, but="") >= low, "what is live is not looked after"
 
     def _still_split(self, held: Deployment, old: Route, new: Route) -> None:
         """A share that was told of is led on, and no other."""
@@ -218,6 +250,9 @@ class Promises:
         wakes = after.status.wakes
         counted = wakes.frozen.count + wakes.stopped.count
         assert counted <= self.world.driver.wakes[after.id], "a wake was counted twice"
+        id_, digest = self.ran
+        assert id_ != after.id or digest in after.status.migrated, "a migration is not written down"
+        self.ran = ("", "")
         if before.status.generation == after.status.generation or not self.calm:
             return
         live = after.status.live
@@ -243,6 +278,7 @@ class Promises:
             asked = by_address.get(endpoint.address)
             assert asked is not None and asked.state is READY, "it leads nowhere"
             assert (asked.name, asked.since) in self.proved, "it has not proved itself"
+            self.led.add((asked.name, asked.since))
         now, key = self.world.clock.now(), (held.id, split.revision)
         percent, since = self.shares.get(key, (0, now))
         assert split.percent >= percent, "a canary goes back"

@@ -35,7 +35,7 @@ EFFECTS = {
     "builder": ("seal", "prepare", "collect"),
     "gateway": ("publish", "withdraw", "restore"),
 }
-KEPT_READY = 3  # versions of a service that stay runnable
+KEPT_READY = 1  # versions of a service that stay runnable
 TICK = timedelta(milliseconds=1)  # no two things happen at the same time
 STRIDE = timedelta(seconds=5)  # time passes in steps of at least so much
 PATIENCE = 12  # strides after which whatever is broken in the world is mended
@@ -83,7 +83,7 @@ class Stage:
     async def start(self) -> None:
         """Start a control process, as ``wiring.serving`` does."""
         doors = self.world.doors
-        self.ledger.author, self.promises.turn = TURN, None
+        self.ledger.author, self.promises.turn, self.promises.ran = TURN, None, ("", "")
         routes = await restored_routes(doors)
         await doors.gateway.restore(routes)
         await tidy(doors, KEPT_READY)
@@ -177,13 +177,18 @@ class Stage:
 
     def pass_time(self) -> bool:
         """Let time pass until somebody is to look again; tell whether anybody is."""
+        self.promises.rest(self._failures)
         if not self._timers:
             return False
         clock = self.world.clock
         clock.at = max(clock.at + STRIDE, min(self._timers.values()))
-        for id_ in [id_ for id_, at in self._timers.items() if at <= clock.at]:
-            self._look(id_)
+        self.ring()
         return True
+
+    def ring(self) -> None:
+        """Whoever was to be looked at by now is looked at."""
+        for id_ in [id_ for id_, at in self._timers.items() if at <= self.world.clock.at]:
+            self._look(id_)
 
     async def concluded(self) -> None:
         """Wait as a person does: until no change is under way, but for what is paused."""

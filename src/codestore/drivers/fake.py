@@ -122,12 +122,15 @@ class FakeDriver:
 
     async def drain(self, deployment: str, instance: str) -> None:
         """Let it finish."""
-        await self.thaw(deployment, instance)
+        self._thaw(deployment, instance)
         for state in (InstanceState.STARTING, InstanceState.READY, InstanceState.SERVING):
             self._move(deployment, instance, state, InstanceState.DRAINING)
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End and forget it."""
+        self._stop(deployment, instance)
+
+    def _stop(self, deployment: str, instance: str) -> None:
         self.sockets.discard(instance)
         if self.instances.get(deployment, {}).pop(instance, None):
             self.changed.put_nowait(deployment)
@@ -157,6 +160,9 @@ class FakeDriver:
 
     async def thaw(self, deployment: str, instance: str) -> None:
         """Let it go on."""
+        self._thaw(deployment, instance)
+
+    def _thaw(self, deployment: str, instance: str) -> None:
         self._move(deployment, instance, InstanceState.FROZEN, InstanceState.SERVING)
         self._answer(deployment)
 
@@ -165,7 +171,7 @@ class FakeDriver:
         deployment = workload.deployment
         held = self.instances.get(deployment, {}).get(instance)
         if held is not None and held.state is InstanceState.FROZEN:
-            await self.stop(deployment, instance)
+            self._stop(deployment, instance)
 
     async def arm(self, workload: Workload, queue: int) -> None:
         """Have the next caller start an instance; one may wait already."""

@@ -46,7 +46,7 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
         _forget_signals()
         doing = "handing over descriptors"
         gate = _arrange(handover)
-        _enter(handover.enter)
+        enter_groups(handover.enter)
         if spec.user is not None:
             doing = f"becoming user {spec.user[0]}, group {spec.user[1]}"
             _drop_privileges(spec.user)
@@ -93,8 +93,8 @@ def _arrange(handover: Handover) -> int:
     return gate
 
 
-def _enter(files: tuple[str, ...]) -> None:
-    """Step inside its bounds. Without them it runs as well, and its own log says so."""
+def enter_groups(files: tuple[str, ...]) -> None:
+    """Step inside its bounds. Without them it runs as well, and its log (or ours) says so."""
     for file in files:
         try:
             descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from codestore.keeper import become
 from codestore.keeper.errors import EXEC, KeeperError
@@ -85,8 +85,8 @@ def launch(
 ) -> Launch:
     """Fork a child that will become ``spec``, with these descriptors from 3 on; or use a spare.
 
-    It enters its bounds before anything of its own runs. Raises ``OSError`` when the system has no
-    process or descriptor left.
+    It enters its bounds before anything of its own runs; a spare has already. Raises ``OSError``
+    when the system has no process or descriptor left.
     """
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         gate = _pair(socket.SOCK_STREAM, ours, theirs)
@@ -103,19 +103,10 @@ def launch(
             gate=gate[1].fileno(),
             enter=bounds.enter if bounds else (),
         )
-        pid = _spared(spec, handover, spare) or _fork(spec, handover)
+        pid = spare.pid if spare and spare.become(spec, handover) else _fork(spec, handover)
         ours.pop_all()  # they are the launched child's from now on
     outputs = tuple(pipe.read for pipe in pipes)
     return Launch(pid, gate[0], outputs, channel[0] if channel else None)
-
-
-def _spared(spec: ChildSpec, handover: become.Handover, spare: Spare | None) -> int:
-    """Return the pid of the spare, which becomes ``spec``; 0 when there is none that can."""
-    if spare is None:
-        return 0
-    if spare.inside:
-        handover = replace(handover, enter=())
-    return spare.pid if spare.become(spec, handover) else 0
 
 
 def _pair(

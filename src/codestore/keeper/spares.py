@@ -30,21 +30,16 @@ _FIRST: Final = 3
 
 @dataclass(slots=True)
 class Spare:
-    """A forked process that waits for an order.
-
-    ``bounds`` were made for it in advance; ``inside`` says that it has been moved there, too.
-    """
+    """A forked process that waits for an order. It is inside its bounds, which are wide still."""
 
     pid: int
     channel: socket.socket
     bounds: Bounds | None
-    inside: bool = False
 
     def become(self, spec: ChildSpec, handover: become.Handover) -> bool:
         """Have it become ``spec``; tell whether it can."""
         descriptors = [handover.gate, *handover.outputs, *handover.listeners]
-        given = (spec, handover.keeper, handover.notify, len(handover.outputs), handover.enter)
-        order = pickle.dumps(given)
+        order = pickle.dumps((spec, handover.keeper, handover.notify, len(handover.outputs)))
         with self.channel:
             if len(order) > _LONGEST or len(descriptors) > _MOST:
                 return False
@@ -62,7 +57,6 @@ class Spares:
         self._limiter = limiter
         self._spare: Spare | None = None
         self._refill: asyncio.TimerHandle | None = None
-        self._moving: asyncio.Task[None] | None = None
 
     def refill(self) -> None:
         """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
@@ -74,17 +68,19 @@ class Spares:
         except OSError as failure:
             _log.debug("there is no spare: %s", failure)
             return
+        bounds = self._limiter.spare()
         with theirs:
             before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 keeper = os.getpid()
                 pid = os.fork()
                 if pid == 0:
-                    _wait(theirs, keeper)
-                self._spare = Spare(pid, ours, self._limiter.spare())
-                self._moving = asyncio.create_task(_move(self._spare), name="move the spare")
+                    _wait(theirs, keeper, bounds.enter if bounds else ())
+                self._spare = Spare(pid, ours, bounds)
             except OSError as failure:
                 ours.close()
+                if bounds:
+                    bounds.release()
                 _log.debug("there is no spare: %s", failure)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -108,19 +104,17 @@ class Spares:
             self._spare = None
 
 
-async def _move(spare: Spare) -> None:
-    """Move it to where it will be bounded, if it cannot do so quickly itself."""
-    if spare.bounds and spare.bounds.folder:
-        spare.inside = await spare.bounds.admit(spare.pid)
+def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...]) -> NoReturn:
+    """Be the spare: hold nothing of the keeper's but the channel, and wait for an order.
 
-
-def _wait(channel: socket.socket, keeper: int) -> NoReturn:
-    """Be the spare: hold nothing of the keeper's but the channel, and wait for an order."""
+    It enters its bounds now: that may take long, and nobody waits yet.
+    """
     try:
         signal.set_wakeup_fd(-1)
         processes.die_with_parent(signal.SIGKILL)
         if os.getppid() != keeper:
             os._exit(0)
+        become.enter_groups(enter)
         own = channel.detach()
         os.dup2(own, _FIRST)
         os.closerange(_FIRST + 1, os.sysconf("SC_OPEN_MAX"))
@@ -134,7 +128,7 @@ def _wait(channel: socket.socket, keeper: int) -> NoReturn:
 
 
 def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, become.Handover]:
-    spec, keeper, notify, outputs, enter = pickle.loads(order)  # noqa: S301 - the keeper's own words
+    spec, keeper, notify, outputs = pickle.loads(order)  # noqa: S301 - the keeper's own words
     gate, *rest = array.array("i", descriptors)
     handover = become.Handover(
         keeper=keeper,
@@ -142,6 +136,5 @@ def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, be
         listeners=tuple(rest[outputs:]),
         outputs=tuple(rest[:outputs]),
         gate=gate,
-        enter=enter,
     )
     return spec, handover

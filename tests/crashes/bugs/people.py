@@ -42,16 +42,6 @@ PEOPLE: tuple[Bug, ...] = (
         "previous = None",
     ),
     Bug(
-        "an abort outlives its change",
-        MARKING,
-        """        deployment,
-        spec=_undisturbed(spec),
-""",
-        """        deployment,
-        spec=spec,
-""",
-    ),
-    Bug(
         "a wake is counted each time it is seen",
         MARKING,
         "    if status.woken_at is not None and at <= status.woken_at:\n",

@@ -176,7 +176,10 @@ PLANS: tuple[Bug, ...] = (
         """    if running:
         return Plan(tuple(due))
 """,
-        "",
+        """    if running:
+        due.insert(0, Planned(DropDatabase(deployment.database), "it is to be removed"))
+        return Plan(tuple(due))
+""",
     ),
     Bug(
         "a canary begins anew",

@@ -10,6 +10,12 @@ RESTORING = "reconcile/restoring.py"
 
 TURNS: tuple[Bug, ...] = (
     Bug(
+        "an abort outlives its change",
+        CYCLE,
+        "        dials = undisturbed(dials)\n",
+        "        pass\n",
+    ),
+    Bug(
         "recorded before it is done",
         CYCLE,
         """    outcomes = await execute(plan.due, subject, wanted, doors)
