@@ -41,7 +41,8 @@ Part = Callable[[], Tally]
 
 def fake(asked: argparse.Namespace) -> int:
     """Play the systematic histories, then the random ones; return the exit code."""
-    rows = [("", "histories", "kills", "points", "failed", "s", "a second")]
+    heads = ("", "histories", "kills", "points", "failed", "s", "a second")
+    rows: list[tuple[str, ...]] = [heads]
     failures = []
     for what, parts in (
         (f"a kill at every point of {len(FIXED)} histories", systematic_parts()),

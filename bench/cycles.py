@@ -280,7 +280,7 @@ def bench(platform: Platform, asked: argparse.Namespace) -> int:
     ]
     print()
     table([(what, value) for what, value in told])
-    rows = [("\nms", "p50", "p90", "p99", "max", "n")]
+    rows: list[tuple[str, ...]] = [("\nms", "p50", "p90", "p99", "max", "n")]
     for what, values in (("answers awake", tally.awake), ("answers that woke", tally.waking)):
         cells = (f"{quantile(values, share) * 1000:.1f}" for share in (0.5, 0.9, 0.99, 1.0))
         rows.append((f"  {what}", *cells, str(len(values))))

@@ -119,7 +119,7 @@ def keeper() -> None:
     """Be the keeper, impatient."""
     from codestore.keeper import backoff  # noqa: PLC0415
 
-    backoff.FIRST = backoff.LONGEST = AGAIN  # type: ignore[misc]
+    backoff.FIRST = backoff.LONGEST = AGAIN
     runpy.run_module("codestore.keeper", run_name="__main__")
 
 
@@ -128,9 +128,11 @@ def control() -> None:
     from codestore import control as process  # noqa: PLC0415
     from codestore.wiring import serving  # noqa: PLC0415
 
+    module: Any = serving  # its name for the doors is replaced
+
     data = Path(sys.argv[sys.argv.index("--data") + 1])
-    fuse, doors = Fuse(data.parent), serving.Doors
-    serving.Doors = lambda **each: fuse.guard(doors(**each))  # type: ignore[misc,assignment]
+    fuse, doors = Fuse(data.parent), module.Doors
+    module.Doors = lambda **each: fuse.guard(doors(**each))
     process.main()
 
 

@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Restarter:
     shop: Shop
     tally: Tally
     dice: random.Random
-    releases: dict[str, Sequence[Release]]
+    releases: Mapping[str, Sequence[Release]]
     live: dict[str, Release]
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rolled: list[str] = field(default_factory=list)
@@ -174,7 +174,9 @@ def bench(platform: Platform, asked: argparse.Namespace) -> int:
     asyncio.run(press(restarter, asked))
     news.stop()
     print(f"\n{time.monotonic() - began:.0f} s, seed {asked.seed}")
-    rows = [("restarts: until the next one answers", "n", "p50, s", "p90, s", "max, s")]
+    rows: list[tuple[str, ...]] = [
+        ("restarts: until the next one answers", "n", "p50, s", "p90, s", "max, s")
+    ]
     for name, took in sorted(restarter.took.items()):
         cells = [f"{quantile(took, share):.2f}" for share in (0.5, 0.9, 1.0)]
         rows.append((f"  {name}", str(len(took)), *cells))

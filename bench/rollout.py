@@ -237,7 +237,8 @@ def tell_operations(operator: Operator) -> None:
     bare = {name: statistics.median(values) for name, values in operator.bare.items()}
     for name, value in bare.items():
         print(f"bare cold start of {name}: {value:.3f} s, median of {len(operator.bare[name])}")
-    rows = [("\noperations", "n", "p50, s", "p90, s", "max, s", "p50 ÷ bare", "p90 ÷ bare")]
+    heads = ("\noperations", "n", "p50, s", "p90, s", "max, s", "p50 ÷ bare", "p90 ÷ bare")
+    rows: list[tuple[str, ...]] = [heads]
     for kind in (*KINDS, "all of them"):
         done = [each for each in operator.done if kind in (each.kind, "all of them")]
         if done:

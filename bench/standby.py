@@ -46,9 +46,10 @@ from bench.sleepers import (
     spent,
 )
 from codestore.cli.client import path
-from codestore.domain.deployments import Deployment, mark_standby
+from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.ids import make_hash, make_id
+from codestore.domain.marking import mark_standby
 from codestore.domain.services import Key, Service
 from codestore.domain.standby import Depth, Standby
 from codestore.domain.versions import Version

@@ -11,9 +11,10 @@ it shares with what it measures.
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,7 +71,7 @@ class Bench:
         busy = {name: (after[name] - before[name]) / requests * 1e6 for name in before}
         return Loaded(per_second, busy)
 
-    def latency(self, target: Target, path: str, *amount: str) -> float:
+    def latency(self, target: Target, path: str, amount: Sequence[str]) -> float:
         """Return the median of one connection, in milliseconds."""
         self.log.unlink(missing_ok=True)  # the tool would add to it
         run(target, path, "-c1", *amount, f"--log-file={self.log}")
@@ -101,7 +102,7 @@ def prepare(platform: Platform) -> Bench:
 
 def tell_work(path: str, through: list[Loaded], straight: list[Loaded]) -> None:
     """Print who had how much of the processor: what is at its limit has 1,000,000 / rate."""
-    rows = [(f"\n{path}: medians", "requests/s", "µs instance", "µs envoy")]
+    rows: list[tuple[str, ...]] = [(f"\n{path}: medians", "requests/s", "µs instance", "µs envoy")]
     for name, found in (("  through", through), ("  straight", straight)):
         rate = statistics.median(each.per_second for each in found)
         shares = (
@@ -118,7 +119,7 @@ def main() -> None:
     with running() as platform:
         bench = prepare(platform)
         for path, target in (("/health", 0.8), ("/orders", None)):
-            through, straight = bench.pairs(count, lambda way, path=path: bench.load(way, path))
+            through, straight = bench.pairs(count, partial(bench.load, path=path))
             rates = [[each.per_second for each in found] for found in (through, straight)]
             what = f"{path}: requests/s, through / straight"
             figures.append(Figure(what, ratios(*rates), "×", target, at_least=True))
@@ -126,9 +127,7 @@ def main() -> None:
             print(f"{path}: loaded {count} times each way", flush=True)
         calm = (f"--rps={CALM}", f"-D{CALM_SECONDS}")
         for what, amount in (("one by one", (f"-n{ONE_BY_ONE}",)), (f"{CALM} a second", calm)):
-            slow, quick = bench.pairs(
-                count, lambda way, amount=amount: bench.latency(way, "/health", *amount)
-            )
+            slow, quick = bench.pairs(count, partial(bench.latency, path="/health", amount=amount))
             added = [a - b for a, b in zip(slow, quick, strict=True)]
             figures.append(Figure(f"/health, {what}: added p50", added, "ms", 1.0))
             figures.append(Figure("  straight: p50", quick, "ms"))

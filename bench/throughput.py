@@ -208,7 +208,7 @@ def figures(result: Result) -> list[Figure]:
 def tell_work(result: Result) -> None:
     """Print who had how much of the processor."""
     heads = (f"\n{result.path}: medians", "requests/s", "µs application", "µs proxy")
-    rows = [heads]
+    rows: list[tuple[str, ...]] = [heads]
     for name, found in result.found.items():
         shares = (statistics.median(each) for each in (found.application, found.proxy))
         rows.append((f"  {name}", f"{found.rate:.0f}", *(f"{share:.1f}" for share in shares)))

@@ -233,7 +233,8 @@ def tell_stopped(sleepers: Sequence[Sleeper], strangers: float) -> None:
             Figure("  bare cold start", [bare * 1000 for bare in each.bare], "ms"),
         ]
     tell(figures)
-    rows = [("\nmedians, ms", "until the application has it", "then, with the first query", "warm")]
+    heads = ("\nmedians, ms", "until the application has it", "then, with the first query", "warm")
+    rows: list[tuple[str, ...]] = [heads]
     for each in sleepers:
         then = [wake - told for wake, told in zip(each.wakes, each.told, strict=True)]
         columns = (each.told, then, each.warm)

@@ -243,7 +243,9 @@ class Acts:
     async def ail(self, kind: str, failing: str | None = SICK) -> None:
         """One instance that serves is not well any more, or is again."""
         held = self._held(kind)
-        for instance in self._serving(held)[:1] if held else ():
+        if held is None:
+            return
+        for instance in self._serving(held)[:1]:
             self.stage.world.driver.ail(held.id, instance.name, failing)
 
     async def sicken(self, kind: str) -> None:

@@ -1,6 +1,7 @@
 """What must hold when a history is over and all is quiet."""
 
 from collections import Counter
+from typing import Any
 
 from codestore.domain.conditions import ConditionType, Truth, find
 from codestore.domain.deployments import Deployment, State
@@ -138,7 +139,8 @@ async def _whole(stage: Stage) -> None:
     services = {each.id: each for each in await store.all(Service)}
     assert {d.id: d for d in deployments} == stage.ledger.deployments, "the store forgot"
     assert {each.service for each in deployments} == set(services), "a service without a place"
-    for kind in (Version, Environment, Key):
+    owned: tuple[type[Any], ...] = (Version, Environment, Key)
+    for kind in owned:
         for noun in await store.all(kind):
             owner = getattr(noun, "scope", None) or getattr(noun, "project", None)
             owner = owner or getattr(noun, "service", None)

@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=MANY, metavar="N")
     most = parser.parse_args().random
-    told = {"platform": str(Path(codestore.__file__).parent)}
+    told: dict[str, str | int] = {"platform": str(Path(codestore.__file__).parent)}
     played = 0
     for sort, histories in sorts(most):
         try:

@@ -124,7 +124,8 @@ _VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.RE
 
 
 def _owner(noun: Any) -> str | None:
-    return getattr(noun, "scope", None) or getattr(noun, "project", None) or noun.service
+    owner: str | None = getattr(noun, "scope", None) or getattr(noun, "project", None)
+    return owner or str(noun.service)
 
 
 def _plain(spec: Spec) -> Spec:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
@@ -16,7 +16,7 @@ from codestore.store.memory import MemoryStore
 from tests.crashes.fuse import Fuse
 from tests.support.fakes import CrashError
 
-KINDS: tuple[type[Noun], ...] = (Project, Service, Environment, Version, Key, Deployment)
+KINDS: Final[tuple[type[Any], ...]] = (Project, Service, Environment, Version, Key, Deployment)
 T = TypeVar("T")
 
 

@@ -24,7 +24,7 @@ def number() -> int:
 
 def user(**fields: str) -> User:
     n = number()
-    return replace(User(f"usr-{n}", f"ann{n}", "acme", f"token{n}"), **fields)  # type: ignore[arg-type]
+    return replace(User(f"usr-{n}", f"ann{n}", "acme", f"token{n}"), **fields)
 
 
 def service(**fields: str) -> Service:
