@@ -10,7 +10,7 @@ import pytest
 from house import House, Instance, client
 from websockets.sync.client import unix_connect
 
-from codestore_sdk.engine import Responses
+from codestore_sdk.responses import Responses
 from codestore_sdk.waking import MEMORY, Wake
 
 SERVE = ("asgi", "service:app")

@@ -69,6 +69,11 @@ class Stream:
 
 def is_events(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether it is a stream of events of no announced length."""
-    fields = {name.lower(): value for name, value in headers}
-    media = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return media in EVENTS and b"content-length" not in fields
+    found = False
+    for name, value in headers:
+        field = name.lower()
+        if field == b"content-length":
+            return False
+        if field == b"content-type":
+            found = value.partition(b";")[0].strip().lower() in EVENTS
+    return found

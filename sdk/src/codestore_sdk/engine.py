@@ -6,7 +6,8 @@ a service here must do neither. What is used of uvicorn (0.30 and later), and no
 - `Config(...)`, `Config.load()`, `.loaded_app` (replaced by a wrapper), `.http_protocol_class`,
   `.lifespan_class`; `uvicorn.config.WS_PROTOCOLS` to see which WebSocket protocols it knows;
 - `ServerState()` with `.connections` and `.tasks`;
-- a protocol is made with `config=, server_state=, app_state=, _loop=`, has `.transport`, and
+- a protocol is made with `config=, server_state=, app_state=, _loop=` (of which it uses
+  `create_task` and `call_later`, the latter for idle connections alone), has `.transport`, and
   `.shutdown()` ends it when idle, or with code 1012 when it is a WebSocket;
 - lifespan: `startup()`, `shutdown()`, `.state`, `.should_exit`; and the logger `uvicorn.error`.
 """
@@ -16,85 +17,52 @@ import gc
 import importlib.util
 import logging
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from uvicorn.config import WS_PROTOCOLS, Config
 from uvicorn.server import ServerState
 
-from codestore_sdk.endless import RESTART, Endless, Stream, is_events
 from codestore_sdk.errors import StartError
+from codestore_sdk.responses import Responses
 from codestore_sdk.waking import Wake
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 # Every process that accepts sets the queue's length anew for all; the kernel caps it.
 BACKLOG = 4096
 # Only the side that sends requests may close an idle connection: one that is closed here just
-# while it is being used again loses a request. So idle means "for a year", in seconds.
+# while it is being used again loses a request. So idle means "for a year", in seconds, where
+# a timer is set at all (see `Untimed`).
 KEEP_ALIVE = 365 * 24 * 3600
 # How often a draining server looks whether it is empty, in seconds; uvicorn tells nobody.
 GLANCE = 0.02
-CLOSE = (b"connection", b"close")
 # So many more objects than were freed, and garbage is looked for; Python's own 700 is for scripts.
 GARBAGE = 20_000
 # How long an application may take to notice that its clients were hung up on, in seconds.
 GOODBYE = 1.0
 
 
-class Responses:
-    """Wraps an ASGI application to add to the headers of its responses.
+class Untimed:
+    """The loop as a connection needs it, without the timer that would close it when it is idle.
 
-    Once `closing`, those that begin ask to close. The first one after a wake tells what it took.
+    uvicorn sets one after each response and takes it back with the next request. Here only the
+    other side closes what is idle (see `KEEP_ALIVE`).
     """
 
-    def __init__(self, app: Any, wake: Wake) -> None:
-        self.app = app
-        self.wake = wake
-        self.closing = False
-        self.left = False
-        self.endless = Endless()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._never = loop.call_later(KEEP_ALIVE, _nothing)
+        self._never.cancel()
+        self.create_task = loop.create_task
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> Any:
-        """Serve one request, or pass on what is not HTTP untouched."""
-        kind = scope["type"]
-        added = self.wake.take() if self.wake.pending and kind != "lifespan" else []
-        if kind == "lifespan":
-            return await self._live(scope, receive, send)
-        stream: Stream | None = None
+    def call_later(self, *_: Any) -> asyncio.TimerHandle:
+        """Set no timer; return one that is over."""
+        return self._never
 
-        async def send_with_more(message: Message) -> None:
-            nonlocal stream
-            if message["type"] == "websocket.accept":
-                await send(message)
-                stream = self.endless.begin(send, RESTART)
-                return
-            if message["type"] == "http.response.start":
-                if self.closing or added:
-                    more = [*added, CLOSE] if self.closing else added
-                    message = {**message, "headers": [*message.get("headers", ()), *more]}
-                if is_events(message.get("headers", ())):
-                    stream = self.endless.begin(send)
-            await (send if stream is None else stream.send)(message)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
 
-        try:
-            return await self.app(scope, receive, send_with_more)
-        except OSError:
-            if stream is None or not stream.ended:
-                raise
-        finally:
-            if stream is not None:
-                stream.leave()
 
-    async def _live(self, scope: Message, receive: Receive, send: Send) -> Any:
-        """Pass the lifespan on; who leaves in it has not merely no use for it."""
-        try:
-            return await self.app(scope, receive, send)
-        except SystemExit:
-            self.left = True
-            raise
+def _nothing() -> None:
+    pass
 
 
 class Engine:
@@ -113,11 +81,11 @@ class Engine:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
-            forwarded_allow_ips="*" if trust_proxy else None,
+            proxy_headers=not trust_proxy,
         )
         self._config.load()
         self.wake = wake
-        self._responses = Responses(self._config.loaded_app, wake)
+        self._responses = Responses(self._config.loaded_app, wake, trust_proxy=trust_proxy)
         self._config.loaded_app = self._responses
         self._state = ServerState()
 
@@ -147,13 +115,14 @@ class Engine:
         that share it go on, and it can be accepted from again.
         """
         loop = asyncio.get_running_loop()
+        untimed = Untimed(loop)
 
         def connection() -> asyncio.Protocol:
             return self._config.http_protocol_class(  # type: ignore[call-arg]
                 config=self._config,
                 server_state=self._state,
                 app_state=self._lifespan.state,
-                _loop=loop,
+                _loop=untimed,
             )
 
         return await loop.create_server(connection, sock=listener.dup(), backlog=BACKLOG)

@@ -90,8 +90,9 @@ class Artifact:
 class Workload:
     """What a driver needs to run something of a version: an instance, or a task.
 
-    ``preload``: the driver may load its libraries before an instance is wanted. ``health`` is
-    asked of an instance as long as it serves; ``resources`` bound what each may use.
+    ``preload``: the driver may load its libraries before an instance is wanted; ``scales``: one
+    more may be wanted at any moment. ``health`` is asked of an instance as long as it serves;
+    ``resources`` bound what each may use.
     """
 
     deployment: str
@@ -101,6 +102,7 @@ class Workload:
     environment: Mapping[str, Secret] = field(default_factory=dict)
     drain: float = 10.0
     preload: bool = True
+    scales: bool = False
     health: Health = field(default_factory=Health)
     resources: Resources = field(default_factory=Resources)
 

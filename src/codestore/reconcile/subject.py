@@ -91,6 +91,7 @@ def workload(
         environment=_variables(subject, doors, database=manifest.database),
         drain=policy.drain,
         preload=manifest.preload,
+        scales=policy.max_instances > 1,
         health=manifest.health,
         resources=resources(policy, override),
     )

@@ -87,7 +87,10 @@ class ProcessDriver:
         )
 
     async def start(self, workload: Workload, ordinal: int) -> None:
-        """Spawn an instance with its private socket, or with a port of its own."""
+        """Spawn an instance with its private socket, or with a port of its own.
+
+        It is forked from a parent where there is one.
+        """
         name = instance_name(workload.deployment, workload.revision, ordinal)
         if self.children.get(name) is not None:
             return
@@ -97,12 +100,14 @@ class ProcessDriver:
             await self.children.listen(workload.deployment)
             await self.children.listen(name)
         label = service_label(workload, ordinal)
+        parent = self.standby.parents.needed(workload)
         try:
-            await self.children.spawn(service_spec(self._host, workload, name, label))
+            await self.children.spawn(service_spec(self._host, workload, name, label, parent))
         except KeeperError as error:
             if not port:
                 await ask(self.children.close_socket(name))
             raise refused(error) from error
+        self.standby.parents.follow(workload)
         self._changed.put_nowait(workload.deployment)
 
     async def prove(self, deployment: str, instance: str, health: Health) -> None:

@@ -31,14 +31,17 @@ class Host:
     path: str
 
 
-def service_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
+def service_spec(
+    host: Host, workload: Workload, name: str, label: Label, parent: str | None
+) -> ChildSpec:
     """Describe the process of an instance, which proves itself before it is admitted."""
     if on_port(workload):
         return replace(_spec(host, workload, name, label), port=True, greeting=WAKE_TIME)
     spec = _spec(host, workload, name, label)
     imports = imports_file(host, workload.deployment, workload.revision)
     env = {**spec.env, "CODESTORE_IMPORTS": str(imports)}
-    return replace(spec, env=env, sockets=(("private", name), ("shared", workload.deployment)))
+    sockets = (("private", name), ("shared", workload.deployment))
+    return replace(spec, env=env, sockets=sockets, parent=parent)
 
 
 def service_label(workload: Workload, ordinal: int, phase: Phase = Phase.STARTING) -> Label:
@@ -58,8 +61,8 @@ def waking_spec(
     host: Host, workload: Workload, name: str, label: Label, parent: str | None
 ) -> ChildSpec:
     """Describe the process of an instance that a caller starts: it takes requests at once."""
-    spec = service_spec(host, workload, name, label)
-    return replace(spec, env={**spec.env, "CODESTORE_ACCEPT": "1"}, parent=parent)
+    spec = service_spec(host, workload, name, label, parent)
+    return replace(spec, env={**spec.env, "CODESTORE_ACCEPT": "1"})
 
 
 def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:

@@ -1,8 +1,9 @@
-"""Parents: processes that have a version's libraries loaded, to be forked when it is woken.
+"""Parents: processes that have a version's libraries loaded, to be forked when it is started.
 
-One for each version that sleeps, shared by all its deployments, because it knows nothing of any of
-them. It is made when the first of them has no process left, from the list of libraries that one of
-its instances wrote down, and ends when no deployment has needed it for long.
+One for each version, shared by all its deployments, because it knows nothing of any of them. It is
+made from the list of libraries that one of its instances wrote down: when the first deployment that
+sleeps has no process left, or soon after the first instance of one that scales is ready. It ends
+when no deployment has needed it for long.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ class Parents:
         self._children = children
         self._host = host
         self._needed: dict[str, float] = {}
+        self._followed: dict[str, Workload] = {}
         self._unfit: set[str] = set()
         self._lists: dict[str, int] = {}
 
@@ -75,6 +77,34 @@ class Parents:
         except (KeeperError, OSError) as error:
             log.warning("cannot preload", parent=name, error=str(error))
         self._needed[name] = time.monotonic()
+
+    def follow(self, workload: Workload) -> None:
+        """Keep a parent at hand while a deployment that scales runs this version."""
+        if workload.scales and self.needed(workload) is not None:
+            self._followed[workload.deployment] = workload
+
+    async def keep(self, most: int = MOST) -> None:
+        """Provide what is at hand for those that are followed; to be called now and then.
+
+        Not at once when an instance is ready: a rollout has better things to do. None makes room
+        for another, which would go round in circles.
+        """
+        for deployment, workload in list(self._followed.items()):
+            running = {child.label.revision for child in self._children.of(deployment)}
+            if workload.revision not in running:
+                del self._followed[deployment]
+                continue
+            name = self.needed(workload)
+            there = {held.name for held in self._children.preloads()}
+            if name in there or len(there) < most:
+                await self.provide(workload)
+            if there != {held.name for held in self._children.preloads()}:
+                return  # one at a time
+
+    async def release(self) -> None:
+        """End them all: the host is short of memory. Nobody is followed any more."""
+        self._followed.clear()
+        await self.collect(most=0)
 
     async def collect(self, kept: float = KEPT, most: int = MOST) -> None:
         """End the parents that nobody needed for ``kept`` seconds, and those beyond ``most``."""

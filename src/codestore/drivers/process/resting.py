@@ -151,8 +151,10 @@ class ProcessStandby:
                 memory = psutil.virtual_memory()
                 self._children.press(memory.available < memory.total * SHORT)
                 if self._children.pressed:
-                    await self.parents.collect(most=0)
-                elif look % TIDYING == 0:
+                    await self.parents.release()
+                    continue
+                await self.parents.keep()
+                if look % TIDYING == 0:
                     await self.parents.collect()
             except Exception:
                 log.exception("could not look after the host")

@@ -1,0 +1,104 @@
+"""Parents of versions that scale: at hand before another instance is wanted."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from codestore.domain.instances import InstanceState, Workload
+from codestore.drivers.process.child import Child
+from codestore.drivers.process.preloading import Parents
+from tests.drivers.stage import PATIENCE, Stage, deployment, workload
+
+
+def scaled(id_: str) -> Workload:
+    return replace(workload(id_), scales=True)
+
+
+def parents(stage: Stage) -> Parents:
+    return stage.driver.standby.parents
+
+
+async def made(stage: Stage) -> Child:
+    """The parent, once an instance has written down what it had loaded, and it is loaded."""
+    async with asyncio.timeout(PATIENCE):
+        while not stage.driver.children.preloads():
+            await parents(stage).keep()
+            await asyncio.sleep(0.01)
+    (parent,) = stage.driver.children.preloads()
+    await stage.driver.children.until(parent.name, lambda held: bool(held and held.ready), 20)
+    return parent
+
+
+def program_of(stage: Stage, name: str) -> str:
+    child = stage.driver.children.get(name)
+    assert child is not None
+    return Path(f"/proc/{child.pid}/cmdline").read_text().split("\0")[2]
+
+
+async def test_a_further_instance_is_forked_and_proves_itself_like_any(stage: Stage) -> None:
+    wanted = scaled(id_ := deployment())
+    await stage.serving(wanted)
+    await made(stage)
+    await stage.driver.start(wanted, 1)
+    await stage.until(id_, lambda view: len(view.instances) == 2)
+    name = f"{id_}.1.1"
+    await stage.driver.prove(id_, name, wanted.health)
+    assert [each.state for each in (await stage.driver.observe(id_)).instances] == [
+        InstanceState.SERVING,
+        InstanceState.READY,
+    ]
+    await stage.driver.admit(id_, name)
+    await stage.reach(id_, InstanceState.SERVING)
+    programs = [program_of(stage, f"{id_}.1.{ordinal}") for ordinal in (0, 1)]
+    assert programs == ["codestore_sdk.serve", "codestore_sdk.preload"]
+
+
+async def test_another_deployment_of_the_version_is_forked_too(stage: Stage) -> None:
+    await stage.serving(scaled(deployment()))
+    await made(stage)
+    await stage.serving(replace(workload(other := deployment()), revision=7))
+    assert program_of(stage, f"{other}.7.0") == "codestore_sdk.preload"
+
+
+async def test_no_parent_is_made_for_what_does_not_scale(stage: Stage) -> None:
+    await stage.serving(workload(deployment()))
+    await stage.serving(replace(scaled(deployment()), preload=False))
+    await parents(stage).keep()
+    assert stage.driver.children.preloads() == []
+
+
+async def test_none_makes_room_for_another(stage: Stage) -> None:
+    wanted = scaled(deployment())
+    await stage.serving(wanted)
+    parent = await made(stage)
+    other = scaled(deployment())
+    other = replace(other, artifact=replace(other.artifact, digest="another"))
+    view = await stage.serving(other)
+    imports = stage.host.work / other.deployment / f"imports-{other.revision}.json"
+    async with asyncio.timeout(PATIENCE):
+        while not imports.exists():
+            await asyncio.sleep(0.01)
+    await parents(stage).keep(most=1)
+    assert [held.name for held in stage.driver.children.preloads()] == [parent.name]
+    await parents(stage).keep(most=2)
+    assert len(stage.driver.children.preloads()) == 2
+    assert view.instances
+
+
+async def test_who_runs_no_more_is_not_followed(stage: Stage) -> None:
+    wanted = scaled(id_ := deployment())
+    await stage.serving(wanted)
+    await made(stage)
+    await stage.driver.stop(id_, f"{id_}.1.0")
+    await parents(stage).keep()
+    await parents(stage).collect(kept=0)
+    await parents(stage).keep()
+    assert stage.driver.children.preloads() == []
+
+
+async def test_what_was_given_back_for_lack_of_memory_is_not_taken_again(stage: Stage) -> None:
+    await stage.serving(scaled(deployment()))
+    await made(stage)
+    await parents(stage).release()
+    await parents(stage).keep()
+    assert stage.driver.children.preloads() == []
