@@ -211,6 +211,10 @@ class Shop:
         found: Mapping[str, Any] = self._client.get(where)["environments"][environment]
         return found
 
+    def private(self, service: str) -> str:
+        """Return the deployment in the private environment of a service."""
+        return str(self._client.get(path("services", service))["environments"]["private"]["id"])
+
     def control(self) -> int:
         """Return the process that answers; raise CommandError when none does."""
         return int(self._client.get(path("status"))["processes"]["control"])

@@ -25,10 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.bare import Command, cold_start
+from bench.bare import Command, cold_start, command_of
 from bench.common import Line, arguments, running, table
 from bench.load import Load, Tally, tell_load
-from bench.rival import Instance, instances
 from bench.rolling import DRAIN, GRAPH, REST, Release, Rolled, Shop
 from bench.sleepers import News, quantile
 from codestore.cli.problems import CommandError
@@ -66,6 +65,7 @@ class Operator:
     tally: Tally
     dice: random.Random
     releases: Mapping[str, Sequence[Release]]
+    commands: Mapping[str, Command]
     live: dict[str, Release]
     staged: dict[str, Release]
     done: list[Done] = field(default_factory=list)
@@ -128,12 +128,10 @@ class Operator:
         assert place["instances"] >= release.instances, place
 
     def _start_bare(self) -> None:
-        """Start by hand what serves, once."""
+        """Start each service by hand, once."""
         for service in (REST, GRAPH):
             self.tally.now(f"a bare start of {service} beside it")
-            running_now = instances(self.platform, self.shop.place(service)["id"])
-            newest = max(running_now, key=lambda each: each.process.create_time())
-            self.bare[service].append(cold_start(command_of(newest), asked(service)))
+            self.bare[service].append(cold_start(self.commands[service], asked(service)))
         self.tally.now("nothing, a bare start is over")
 
     def _look(self, service: str) -> None:
@@ -142,12 +140,6 @@ class Operator:
         live = next(each for each in self.releases[service] if each.version == version)
         self.live[service] = live
         self.tally.versions[service].only(version)
-
-
-def command_of(instance: Instance) -> Command:
-    """Return how an instance was started, but for the list of libraries that it was to write."""
-    environment = {k: v for k, v in instance.environment.items() if k != "CODESTORE_IMPORTS"}
-    return Command(instance.process.cmdline(), environment, instance.folder)
 
 
 def kinds(live: Release, release: Release, *, scale: bool) -> Sequence[str]:
@@ -193,8 +185,10 @@ def operator_of(
     tally, first = Tally(), {service: made[0] for service, made in releases.items()}
     for service, release in first.items():
         tally.versions[service].comes(release.version)
+    # Of private, where nothing was ever forked: a fork shows the command of its parent.
+    commands = {service: command_of(platform, shop.private(service)) for service in releases}
     dice = random.Random(seed)
-    return Operator(platform, shop, tally, dice, releases, dict(first), dict(first))
+    return Operator(platform, shop, tally, dice, releases, commands, dict(first), dict(first))
 
 
 async def press(operator: Operator, options: argparse.Namespace, *, scale: bool) -> None:

@@ -21,7 +21,8 @@ from codestore.domain.marking import mark_live
 from codestore.domain.overrides import Limited, Override
 from codestore.domain.routing import Route
 from codestore.domain.services import Service
-from codestore.wire import DeploymentView, ScaleView
+from codestore.wire import DeploymentView
+from codestore.wire.dials import ScaleView
 from tests.api.shop import Shop, place
 from tests.api.stage import BOB, Stage
 from tests.api.test_holds import refused

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from codestore.cli.views.sla import percent
-from codestore.wire import BurningView, EventView, MinuteView, PromiseView, SlaView
+from codestore.wire import EventView
+from codestore.wire.sla import BurningView, MinuteView, PromiseView, SlaView
 from tests.cli.conftest import Cs
 from tests.cli.samples import event
 from tests.cli.stage import Stage, refusal, told

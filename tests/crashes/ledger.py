@@ -267,7 +267,7 @@ def _story(before: Deployment, after: Deployment, kinds: Kinds) -> None:
     ended = kinds[EventKind.INSTANCE_ENDED]
     forgotten = old.standby is not None and new.standby is None  # it was woken, and came up
     forgotten = forgotten or not ended or kinds[EventKind.LIVE] > 0
-    counted = min(ended, 1) <= new.crashes <= old.crashes + ended
+    counted = ended <= new.crashes <= old.crashes + ended
     assert counted or (new.crashes == 0 and forgotten), "a crash was not counted, or twice"
     depths = (old.standby and old.standby.depth, new.standby and new.standby.depth)
     fell = depths[1] is not None and depths[0] != depths[1]

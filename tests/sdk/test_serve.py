@@ -122,6 +122,15 @@ def test_the_gateway_is_believed_who_calls(house: House, plain: Path) -> None:
     assert (answer["scheme"], answer["client"]) == ("https", ["192.0.2.7", 0])
 
 
+def test_of_several_callers_the_one_counts_that_the_gateway_has_seen(
+    house: House, plain: Path
+) -> None:
+    instance = house.ready(plain, "asgi", "service:app")
+    with client(instance.private) as private:
+        answer = private.get("/", headers={"x-forwarded-for": "198.51.100.1, 192.0.2.7"}).json()
+    assert answer["client"] == ["192.0.2.7", 0]
+
+
 def test_an_unhandled_exception_is_printed(house: House, plain: Path) -> None:
     instance = house.ready(plain, "asgi", "service:app")
     with client(instance.private) as private:

@@ -7,7 +7,7 @@ from codestore.domain.dials import Hold
 from codestore.domain.environments import Policy
 from codestore.domain.overrides import Override, limits, resources, span
 from codestore.plan.canary import held_until
-from codestore.wire import CanaryView, HoldView, LimitsView, MarkView, ScaleView
+from codestore.wire.dials import CanaryView, HoldView, LimitsView, MarkView, ScaleView
 
 
 def scale_view(scale: int | None, policy: Policy, override: Override) -> ScaleView:

@@ -8,7 +8,7 @@ from codestore.actions.sla import BadMinute, Kept, Sla
 from codestore.actions.sla import sla as ask
 from codestore.api import views
 from codestore.api.desk import DeskDep, UserDep
-from codestore.wire import BurningView, MinuteView, PromiseView, SlaView
+from codestore.wire.sla import BurningView, MinuteView, PromiseView, SlaView
 
 router = APIRouter(prefix="/api", tags=["watching"])
 

@@ -52,8 +52,8 @@ class Parents:
             self._needed[name] = time.monotonic()
         return name
 
-    async def provide(self, workload: Workload) -> None:
-        """Begin to make the parent of a version, unless there is one.
+    async def provide(self, workload: Workload) -> bool:
+        """Begin to make the parent of a version, unless there is one; tell whether that was done.
 
         Never raises: without one, an instance is started plainly. So it is, too, where libraries
         start threads or connect when they are imported: the parent has ended then, and its log
@@ -62,21 +62,22 @@ class Parents:
         name = self.needed(workload)
         imports = imports_file(self._host, workload.deployment, workload.revision)
         if name is None or name in self._unfit or not imports.is_file():
-            return
+            return False
         await self._bury()
         size = imports.stat().st_size
         if self._children.get(name) is not None:
             if self._lists.setdefault(name, size) >= size:
-                return
+                return False
             await self._end(name)  # an instance has loaded more since
         if name in self._unfit:
-            return
+            return False
         self._lists[name] = size
         try:
             await self._children.spawn(preload_spec(self._host, workload, name))
         except (KeeperError, OSError) as error:
             log.warning("cannot preload", parent=name, error=str(error))
         self._needed[name] = time.monotonic()
+        return True
 
     def follow(self, workload: Workload) -> None:
         """Keep a parent at hand while a deployment that scales runs this version."""
@@ -84,22 +85,20 @@ class Parents:
             self._followed[workload.deployment] = workload
 
     async def keep(self, most: int = MOST) -> None:
-        """Provide what is at hand for those that are followed; to be called now and then.
+        """Make a missing parent of a version that is followed; to be called now and then.
 
-        Not at once when an instance is ready: a rollout has better things to do. None makes room
-        for another, which would go round in circles.
+        Not at once when an instance is ready: a rollout has better things to do. One at a time,
+        and none makes room for another, which would go round in circles.
         """
+        running = {(held.label.deployment, held.label.revision) for held in self._children.all()}
+        there = {held.name for held in self._children.preloads() if held.ending is None}
         for deployment, workload in list(self._followed.items()):
-            running = {child.label.revision for child in self._children.of(deployment)}
-            if workload.revision not in running:
+            if (deployment, workload.revision) not in running:
                 del self._followed[deployment]
+            elif self.needed(workload) in there or len(there) >= most:
                 continue
-            name = self.needed(workload)
-            there = {held.name for held in self._children.preloads()}
-            if name in there or len(there) < most:
-                await self.provide(workload)
-            if there != {held.name for held in self._children.preloads()}:
-                return  # one at a time
+            elif await self.provide(workload):
+                return
 
     async def release(self) -> None:
         """End them all: the host is short of memory. Nobody is followed any more."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from codestore.wire.dials import CanaryView, HoldView, LimitsView, MarkView, ScaleView
+
 T = TypeVar("T")
 
 
@@ -37,8 +39,8 @@ class DeploymentView:
     database: str | None
     generation: int
     deployed_at: datetime | None
-    scale: "ScaleView"
-    limits: "LimitsView"
+    scale: ScaleView
+    limits: LimitsView
     failure: "Problem | None" = None
     since: datetime | None = None
     reason: str | None = None
@@ -47,9 +49,9 @@ class DeploymentView:
     stop_after: float | None = None
     wakes: dict[str, "WakesView"] = field(default_factory=dict)
     previous: str | None = None
-    hold: "HoldView | None" = None
-    marks: list["MarkView"] = field(default_factory=list)
-    canary: "CanaryView | None" = None
+    hold: HoldView | None = None
+    marks: list[MarkView] = field(default_factory=list)
+    canary: CanaryView | None = None
 
 
 @dataclass(slots=True)
@@ -337,71 +339,6 @@ class PlanView:
 
 
 @dataclass(slots=True)
-class ScaleView:
-    """How many instances are wanted by load, and between which numbers that is."""
-
-    wanted: int
-    min: int
-    max: int
-
-
-@dataclass(slots=True)
-class LimitsView:
-    """What holds for a deployment, by policy and manifest; null is no limit.
-
-    ``rate`` is in requests per second, ``max_requests`` are those under way at once, ``max_body``
-    is in bytes, ``idle_timeout`` in seconds without a byte; an instance has ``memory`` in bytes
-    and ``cpu`` in cores.
-    """
-
-    rate: float | None
-    max_requests: int | None
-    max_body: int | None
-    idle_timeout: float
-    memory: int | None
-    cpu: float | None
-
-
-@dataclass(slots=True)
-class HoldView:
-    """An environment stays at its version: who wants that, since when, and why."""
-
-    by: str
-    at: datetime
-    reason: str
-
-
-@dataclass(slots=True)
-class MarkView:
-    """A version that was left behind in an environment."""
-
-    version: str
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(slots=True)
-class CanaryView:
-    """How far a canary of ``version`` has come.
-
-    ``percent`` of the requests go to it since ``since`` (0 before its first share); each of the
-    ``steps`` is held for ``hold`` seconds. ``next_at`` is null while it is paused or has not begun.
-    It is given up when more than ``error_rate`` (a share) of its requests fail.
-    """
-
-    version: str
-    steps: list[int]
-    hold: float
-    error_rate: float
-    percent: int
-    since: datetime | None
-    next_percent: int | None
-    next_at: datetime | None
-    paused: bool
-
-
-@dataclass(slots=True)
 class RolloutView:
     """The change under way in a deployment, if there is one.
 
@@ -424,58 +361,3 @@ class NewHold:
     """Asks for an environment to stay at its version."""
 
     reason: str = ""
-
-
-@dataclass(slots=True)
-class BurningView:
-    """An error budget that burns too fast: how fast in a word, since when, and what was seen."""
-
-    pace: str
-    since: datetime
-    message: str
-
-
-@dataclass(slots=True)
-class PromiseView:
-    """How the promise of a deployment was kept in a month. ``project`` and ``service`` are names.
-
-    ``availability`` is null before the first request. ``allowed`` is how many of the requests so
-    far may have failed, ``budget_left`` the share of it that is left: below 0 it is overspent.
-    """
-
-    project: str
-    service: str
-    environment: str
-    deployment: str
-    promise: float
-    requests: int
-    failures: int
-    availability: float | None
-    allowed: float
-    budget_left: float
-    burning: BurningView | None
-
-
-@dataclass(slots=True)
-class MinuteView:
-    """A minute in which requests failed, and what happened in it or in the minute before."""
-
-    at: datetime
-    project: str
-    service: str
-    environment: str
-    deployment: str
-    requests: int
-    failures: int
-    events: list[EventView]
-
-
-@dataclass(slots=True)
-class SlaView:
-    """A month (UTC) of everything that something is promised of; the worst minutes first."""
-
-    month: str
-    since: datetime
-    until: datetime
-    services: list[PromiseView]
-    worst: list[MinuteView]
