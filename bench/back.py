@@ -21,7 +21,7 @@ from bench.bare import Ask, cold_start, command_of
 from bench.common import Figure, Line, client_of, ratios, rounds, running, tell
 from bench.life import conclude, greeted, parts, settle, tell_parts
 from codestore.cli.client import Client, path
-from codestore.wire import Roll
+from codestore.wire.asks import Roll
 from tests.support.platform import Platform
 
 ROUNDS = 10

@@ -27,7 +27,7 @@ from bench.common import PATIENCE, client_of, table
 from bench.people import QUIET, SHOP, Person, Tally
 from bench.remains import Remains
 from codestore.cli.client import path
-from codestore.wire import NewProject
+from codestore.wire.asks import NewProject
 from tests.support.platform import Platform
 
 DYING = Path(__file__).with_name("dying.py")

@@ -18,7 +18,7 @@ from bench.common import PATIENCE, client_of
 from codestore.cli.client import path
 from codestore.cli.pack import packed
 from codestore.cli.problems import CommandError, ExitCode
-from codestore.wire import Inclusion, Promotion, Roll
+from codestore.wire.asks import Inclusion, Promotion, Roll
 from tests.support.platform import KEY, Platform
 
 QUIET = 240.0  # seconds until nothing is to be done any more

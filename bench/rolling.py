@@ -14,7 +14,7 @@ from typing import Any
 from bench.common import client_of
 from codestore.cli.client import path
 from codestore.cli.pack import packed
-from codestore.wire import Inclusion, NewProject, Promotion, Roll
+from codestore.wire.asks import Inclusion, NewProject, Promotion, Roll
 from tests.support.platform import Platform
 
 PROJECT = "rolling"

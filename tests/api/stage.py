@@ -23,7 +23,8 @@ from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.services import User
 from codestore.reconcile.loop import Loop
 from codestore.store.memory import MemoryStore
-from codestore.wire import PlanView, Processes, StatusView
+from codestore.wire import PlanView
+from codestore.wire.status import Processes, StatusView
 from tests.support.fakes import World, make_world
 
 ADA, BOB, EVE = "ada", "bob", "eve"  # Ada and Bob are colleagues, Eve works elsewhere

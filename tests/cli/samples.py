@@ -20,19 +20,18 @@ from codestore.wire import (
     PlanStep,
     PlanView,
     Problem,
-    Processes,
-    Profile,
     ProjectView,
     ReleaseView,
     RolloutView,
     ScaleView,
     ServiceView,
     StandbyView,
-    StatusView,
     VersionView,
     Wait,
     WakesView,
 )
+from codestore.wire.people import Profile
+from codestore.wire.status import Processes, StatusView
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 URL = "http://127.0.0.1:7080/0123456789abcdef0123456789abcde"

@@ -13,7 +13,8 @@ from codestore.actions.waiting import Bulletin
 from codestore.domain.canary import Tally
 from codestore.domain.services import User
 from codestore.ports import Page, Reading
-from codestore.wire import PlanView, StatusView
+from codestore.wire import PlanView
+from codestore.wire.status import StatusView
 
 MAX_PAGE = 500
 

@@ -12,17 +12,8 @@ from codestore.api.desk import Desk, DeskDep, PageDep, UserDep
 from codestore.domain.faults import invalid, not_found
 from codestore.domain.names import shown
 from codestore.domain.services import Project, User
-from codestore.wire import (
-    Change,
-    Inclusion,
-    InclusionView,
-    Listing,
-    NewProject,
-    ProjectView,
-    Promotion,
-    ReleaseView,
-    Roll,
-)
+from codestore.wire import Change, InclusionView, Listing, ProjectView, ReleaseView
+from codestore.wire.asks import Inclusion, NewProject, Promotion, Roll
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 

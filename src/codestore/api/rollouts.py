@@ -9,7 +9,8 @@ from codestore.actions.places import Found, Place
 from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, UserDep
 from codestore.domain.services import User
-from codestore.wire import Change, DeploymentView, NewHold, RolloutView
+from codestore.wire import Change, DeploymentView, RolloutView
+from codestore.wire.asks import NewHold
 
 PREFIX = "/api/environments/{owner}/{name}/services/{service}"
 router = APIRouter(prefix=PREFIX, tags=["rollouts"])

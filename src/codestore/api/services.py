@@ -11,14 +11,8 @@ from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, PageDep, UserDep
 from codestore.api.uploads import received
 from codestore.domain.services import User
-from codestore.wire import (
-    Change,
-    Listing,
-    ReleaseView,
-    Roll,
-    ServiceView,
-    VersionView,
-)
+from codestore.wire import Change, Listing, ReleaseView, ServiceView, VersionView
+from codestore.wire.asks import Roll
 
 router = APIRouter(prefix="/api/services", tags=["services"])
 Notes = Annotated[str, Query(max_length=10_000, description="Release notes.")]

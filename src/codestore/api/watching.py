@@ -22,9 +22,9 @@ from codestore.wire import (
     Listing,
     LogView,
     PlanView,
-    Profile,
-    StatusView,
 )
+from codestore.wire.people import Profile
+from codestore.wire.status import StatusView
 
 router = APIRouter(prefix="/api", tags=["watching"])
 MAX_SEQUENCE = 2**63 - 1  # the most the store can compare

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from codestore.cli.messages import Message, read_messages
 from codestore.cli.problems import CommandError, answered, unreachable, wrong_usage
-from codestore.wire import Inclusion, NewHold, NewProject, Promotion, Roll
+from codestore.wire.asks import Inclusion, NewHold, NewProject, Promotion, Roll
 
 _READ = 30.0  # seconds for an answer to a question
 _CHANGE = 300.0  # seconds for one to a wish: a push is checked and sealed before it is accepted

@@ -249,73 +249,6 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Profile:
-    """Who you are."""
-
-    id: str
-    name: str
-    organization: str
-
-
-@dataclass(slots=True)
-class Processes:
-    """Process ids; ``postgres`` is null when the server is not the platform's own."""
-
-    keeper: int | None
-    control: int
-    envoy: int | None
-    postgres: int | None
-
-
-@dataclass(slots=True)
-class StatusView:
-    """The platform itself."""
-
-    version: str
-    url: str
-    data: str
-    state: str
-    processes: Processes
-    deployments: dict[str, int]
-
-
-@dataclass(slots=True)
-class NewProject:
-    """Asks for a project."""
-
-    name: str
-    description: str = ""
-
-
-@dataclass(slots=True)
-class Inclusion:
-    """Asks for a service in a project, by name or id."""
-
-    service: str
-
-
-@dataclass(slots=True)
-class Promotion:
-    """Asks for the version of the environment before, in ``to``.
-
-    ``canary``: a share of the requests first, or none of that; null is as the manifest says.
-    ``force``: also a version that was left behind there.
-    """
-
-    to: str
-    canary: bool | None = None
-    force: bool = False
-
-
-@dataclass(slots=True)
-class Roll:
-    """Asks for a published version, by number or ``latest``, in an environment."""
-
-    environment: str
-    version: str
-
-
-@dataclass(slots=True)
 class PlanStep:
     """A step that is due."""
 
@@ -354,10 +287,3 @@ class RolloutView:
     requests: int | None = None
     failures: int | None = None
     aborted_by: str | None = None
-
-
-@dataclass(slots=True)
-class NewHold:
-    """Asks for an environment to stay at its version."""
-
-    reason: str = ""

@@ -36,7 +36,8 @@ from codestore.reconcile.scaling import Scaler
 from codestore.settings import Settings
 from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
-from codestore.wire import PlanView, StatusView
+from codestore.wire import PlanView
+from codestore.wire.status import StatusView
 from codestore.wiring.servers import database_server, run_envoy
 from codestore.wiring.telling import canary_tally, next_plan, platform_status
 from codestore.wiring.welcoming import welcome

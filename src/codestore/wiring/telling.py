@@ -14,7 +14,8 @@ from codestore.reconcile.cycle import consider, goal, observe
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.subject import read_subject
 from codestore.settings import Settings
-from codestore.wire import PlanStep, PlanView, Processes, StatusView
+from codestore.wire import PlanStep, PlanView
+from codestore.wire.status import Processes, StatusView
 from codestore.wiring.servers import ENVOY, POSTGRES
 
 

@@ -11,7 +11,7 @@ from codestore.cli.registry import Commands
 from codestore.cli.session import Session
 from codestore.cli.view import Lines
 from codestore.cli.views import deployments as views
-from codestore.wire import Inclusion, Promotion, Roll
+from codestore.wire.asks import Inclusion, Promotion, Roll
 
 commands = Commands()
 Canary = Annotated[

@@ -10,7 +10,7 @@ from codestore.cli.registry import Commands
 from codestore.cli.session import Session
 from codestore.cli.view import Lines
 from codestore.cli.views import deployments as views
-from codestore.wire import NewProject
+from codestore.wire.asks import NewProject
 
 commands = Commands()
 

@@ -12,7 +12,7 @@ from codestore.cli.session import Session
 from codestore.cli.view import Document
 from codestore.cli.views import deployments as views
 from codestore.cli.views.rollouts import rollout
-from codestore.wire import NewHold
+from codestore.wire.asks import NewHold
 
 commands = Commands()
 _ALONE = ("private", "demo")  # a service's own environments, with no project around

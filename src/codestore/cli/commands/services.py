@@ -19,7 +19,7 @@ from codestore.cli.unpack import is_free, unpack
 from codestore.cli.view import Lines
 from codestore.cli.views import deployments as views
 from codestore.cli.views import platform
-from codestore.wire import Roll
+from codestore.wire.asks import Roll
 
 commands = Commands()
 _SPOOL = 8 * 1024 * 1024  # bytes in memory before a temporary file is used

@@ -1,0 +1,36 @@
+"""The doors: everything the platform's reasoning needs from the world, as Protocols.
+
+At most eight methods each, all safe to call again with the same arguments: whoever calls may
+have crashed after the call and before noting it. A door raises :class:`Fault` for what people
+should read; ``UNAVAILABLE`` faults may pass and are tried again, any other is final.
+"""
+
+from codestore.ports.builder import Builder
+from codestore.ports.clock import Clock
+from codestore.ports.databases import Databases
+from codestore.ports.gateway import Counters, Gateway, Reading, Traffic
+from codestore.ports.running import Driver, Logs, Standby, Tasks
+from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies
+from codestore.ports.vault import Vault
+
+__all__ = [
+    "EVERYTHING",
+    "Builder",
+    "Clock",
+    "Counters",
+    "Databases",
+    "Driver",
+    "Gateway",
+    "Logs",
+    "N",
+    "Noun",
+    "Page",
+    "Reading",
+    "Records",
+    "Standby",
+    "Store",
+    "Tallies",
+    "Tasks",
+    "Traffic",
+    "Vault",
+]
