@@ -99,17 +99,28 @@ def test_only_endpoints_that_move_are_a_resource_of_their_own(make_route):
 def test_an_unavailable_route_has_no_cluster(make_route):
     route = make_route("a", "unix:/a", unavailable="asleep " * 1000)
     assert kinds(route) == [Kind.SCOPE]
-    for answer in scope_routes(route):
+    for answer in scope_routes(route)[1:]:
         assert answer["direct_response"]["status"] == 503
         assert len(answer["direct_response"]["body"]["inline_string"]) == 1000
 
 
 def test_a_locked_route_ends_in_a_refusal_and_every_way_in_asks_for_a_key(make_route):
     for keys in ((), ("k",), ("k1", "k2")):
-        *ways_in, last = scope_routes(make_route("a", "unix:/a", keys=keys))
+        _, *ways_in, last = scope_routes(make_route("a", "unix:/a", keys=keys))
         assert last["direct_response"] == {"status": 403}
         assert len(ways_in) == 2 * len(keys)
         assert all(way["match"]["headers"] for way in ways_in)
+
+
+def test_what_is_ambiguous_is_refused_first_and_costs_nothing_of_the_rate(make_route):
+    limited = {"limits": Limits(rate=2.5)}
+    for keys, more in ((None, {}), (("k",), limited), (("k",), {"unavailable": "asleep"})):
+        first = scope_routes(make_route("a", "unix:/a", keys=keys, **more))[0]
+        assert first["direct_response"] == {"status": 400}
+        assert ("rate" in first.get("typed_per_filter_config", {})) == (more is limited)
+    for resource in platform_resources():
+        host = plain(resource)["route_configuration"]["virtual_hosts"][0]
+        assert host["routes"][0]["direct_response"] == {"status": 400}
 
 
 @pytest.mark.parametrize(
@@ -154,5 +165,5 @@ def test_nothing_printed_about_a_resource_shows_a_key():
 
 def test_the_front_page_is_exactly_the_root():
     scopes = {resource.name: plain(resource) for resource in platform_resources()}
-    (home,) = scopes["platform/"]["route_configuration"]["virtual_hosts"][0]["routes"]
+    _, home = scopes["platform/"]["route_configuration"]["virtual_hosts"][0]["routes"]
     assert home["match"] == {"path": "/"}

@@ -4,7 +4,9 @@ import asyncio
 import json
 
 from codestore.domain.routing import Endpoint, Limits, Route
+from codestore.gateway.listener import FORGED
 
+CRLF = "\r\n"
 A, B = "a" * 32, "b" * 32
 PROBLEM = "application/problem+json"
 
@@ -61,7 +63,8 @@ async def test_the_prefix_is_taken_off_and_the_rest_left_alone(stage, make_route
         ("?a=b", "/?a=b"),
         ("/?a=/b/../c%2f%41", "/?a=/b/../c%2f%41"),
         ("/graphql", "/graphql"),
-        ("/a%2Fb%20c%3f%C3%A9%5c", "/a%2Fb%20c%3f%C3%A9%5c"),
+        ("/b%20c%3f%C3%A9%25", "/b%20c%3f%C3%A9%25"),
+        ("/50%25?next=a%252Fb", "/50%25?next=a%252Fb"),
         ("/a//b/", "/a//b/"),
         # What RFC 3986 calls equivalent is made equal: dot segments, and letters in disguise.
         ("/a/./b/../c%41%7e", "/a/cA~"),
@@ -79,7 +82,7 @@ async def test_headers_only_the_gateway_may_set_are_not_believed(stage, make_rou
         await stage.get(
             f"/{B}/x",
             x_user_authorization="b",
-            x_codestore_scope=f"/{A}/x",
+            x_codestore_target=f"x/{A}/x",
             x_forwarded_prefix="/evil",
             x_envoy_original_path=f"/{A}/x",
             x_envoy_upstream_rq_timeout_ms="1",
@@ -90,7 +93,48 @@ async def test_headers_only_the_gateway_may_set_are_not_believed(stage, make_rou
     assert told["headers"]["x-forwarded-prefix"] == f"/{B}"
     names = set(told["headers"])
     assert not [name for name in names if name.startswith("x-envoy")]
-    assert "x-codestore-scope" not in names
+    assert "x-codestore-target" not in names
+
+
+async def test_nobody_tells_the_service_in_our_place_who_called_and_for_what(stage, make_route):
+    service = await stage.service("a")
+    await stage.gateway.publish(make_route("a", service.address))
+    honest = (await stage.get(f"/{A}/x")).json()["headers"]
+    claims = ("for", "host", "proto", "port", "server", "scheme", "ssl", "user", "client-cert")
+    forged = dict.fromkeys(
+        (*FORGED, "proxy", *(f"x-forwarded-{each}" for each in claims)), "6.6.6.6"
+    )
+    twice = forged | {name.upper(): "6.6.6.6" for name in forged}
+    told = (await stage.get(f"/{A}/x", **twice)).json()
+    assert "6.6.6.6" not in json.dumps(told)
+    assert set(told["headers"]) == set(honest)
+    assert told["headers"]["x-forwarded-for"] == honest["x-forwarded-for"]
+    assert told["headers"]["x-forwarded-proto"] == "http"
+
+
+async def test_headers_for_the_gateway_alone_go_no_further(stage, make_route):
+    service = await stage.service("a")
+    await stage.gateway.publish(make_route("a", service.address))
+    lines = (
+        *("connection: x-mine, keep-alive", "x-mine: 1", "keep-alive: timeout=9", "te: gzip"),
+        *("proxy-connection: keep-alive", "proxy-authorization: Basic x", "trailer: x-a"),
+    )
+    _, told = await stage.raw(
+        f"GET /{A}/ HTTP/1.1\r\nhost: x\r\n{CRLF.join(lines)}\r\n\r\n".encode()
+    )
+    names = set(json.loads(told)["headers"])
+    assert not names & {line.split(":")[0] for line in lines}
+
+
+async def test_a_change_to_an_unknown_protocol_is_refused_as_such(stage, make_route):
+    service = await stage.service("a")
+    await stage.gateway.publish(make_route("a", service.address, keys=("k",)))
+    response = await stage.get(
+        f"/{A}/x", connection="upgrade", upgrade="tls/1.3", x_user_authorization="k"
+    )
+    check_problem(response, 400, "unknown_upgrade")
+    response = await stage.get(f"/{A}/x", connection="upgrade", upgrade="WebSocket")
+    check_problem(response, 401, "key_missing")
 
 
 async def test_a_header_with_underscores_cannot_pose_as_another(stage, make_route):

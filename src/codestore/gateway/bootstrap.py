@@ -19,6 +19,7 @@ from codestore.gateway.scopes import CONTROL_CLUSTER
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path that Linux takes."""
 
+STRICT = {"envoy.reloadable_features.strict_chunk_parsing": True}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPE = "type.googleapis.com"
 # What the loop and the SLA read. Every other figure would cost kilobytes per deployment.
@@ -95,6 +96,7 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
                 ),
             ],
         },
+        "layered_runtime": {"layers": [{"name": "strict", "static_layer": STRICT}]},
         # Figures of a deployment that is never called are never made.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_config": {

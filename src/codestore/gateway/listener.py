@@ -7,10 +7,18 @@ stops Envoy with a clear message instead of being refused later.
 from typing import Any
 
 from codestore.domain.routing import KEY_HEADER
+from codestore.gateway.ambiguity import TARGET, TARGET_HEADER
 from codestore.gateway.limits import body_filter, rate_filter
 from codestore.gateway.problems import KEY_NOTE, PREFIX_HEADER, local_replies
 
-SCOPE_HEADER = "x-codestore-scope"
+# Programs run by the old gateway interface take "proxy" for the one they should use (httpoxy).
+FORGED_PREFIXES = ("x-envoy-", "x-forwarded-", "proxy")
+FORGED = (
+    *("forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
+    *("x-original-url", "x-rewrite-url", "trailer"),
+)
+"""Headers by which other gateways tell who called and for what (some service believes each), and
+those for a gateway alone that Envoy passes on."""
 BUFFER_BYTES = 256 * 1024
 """Bytes held per connection before the sender is slowed down."""
 
@@ -32,8 +40,9 @@ def connection_manager() -> dict[str, Any]:
     """Build the HTTP connection manager.
 
     Paths: dot segments are resolved before the scope is chosen, so no service sees one. Empty
-    segments and encoded slashes stay as they are: they may mean something to a service, and for the
-    gateway they only make a first segment that nothing is served under.
+    segments stay as they are: they may mean something to a service, and for the gateway they only
+    make a first segment that nothing is served under. An encoded slash or backslash is refused:
+    one server takes it for a separator and the next one does not.
     """
     behind = [rate_filter(), _departure(), _router()]
     return {
@@ -52,7 +61,7 @@ def connection_manager() -> dict[str, Any]:
         "server_header_transformation": "APPEND_IF_ABSENT",
         "normalize_path": True,
         "merge_slashes": False,
-        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
         # Each route says how long it waits; a request that is not complete yet has no route.
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
@@ -65,6 +74,8 @@ def connection_manager() -> dict[str, Any]:
         "http_protocol_options": {
             "accept_http_10": True,
             "default_host_for_http_10": "codestore",
+            # Who takes this for a proxy is told no: that host would replace the header's.
+            "allow_absolute_url": False,
         },
         "http2_protocol_options": {
             "allow_connect": True,
@@ -76,7 +87,7 @@ def connection_manager() -> dict[str, Any]:
 
 
 def _scoped_routes() -> dict[str, Any]:
-    first_segment = {"name": SCOPE_HEADER, "element_separator": "/", "index": 1}
+    first_segment = {"name": TARGET_HEADER, "element_separator": "/", "index": 1}
     return {
         "name": "scopes",
         "scope_key_builder": {"fragments": [{"header_value_extractor": first_segment}]},
@@ -101,9 +112,8 @@ def _arrival() -> dict[str, Any]:
         "typed_config": {
             "@type": f"{_TYPE}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
             "mutations": [
-                _forget_envoys_headers(),
-                {"remove": PREFIX_HEADER},
-                _set(SCOPE_HEADER, "%PATH(NQ:PATH)%"),
+                *_forget_forged(),
+                _set(TARGET_HEADER, TARGET),
             ],
         },
     }
@@ -135,7 +145,7 @@ def _departure() -> dict[str, Any]:
             "@type": f"{_TYPE}.filters.http.header_mutation.v3.HeaderMutation",
             "mutations": {
                 "request_mutations": [
-                    {"remove": SCOPE_HEADER},
+                    {"remove": TARGET_HEADER},
                     _forget_envoys_headers(),
                     _set(PREFIX_HEADER, "%ROUTE_NAME%"),
                     _set("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request"),
@@ -154,6 +164,12 @@ def _router() -> dict[str, Any]:
             "suppress_envoy_headers": True,
         },
     }
+
+
+def _forget_forged() -> list[dict[str, Any]]:
+    """Forget what only a gateway may say. Envoy tells anew who called, and over what."""
+    prefixes = [{"remove_on_match": {"key_matcher": {"prefix": each}}} for each in FORGED_PREFIXES]
+    return [*prefixes, *({"remove": each} for each in FORGED)]
 
 
 def _forget_envoys_headers() -> dict[str, Any]:

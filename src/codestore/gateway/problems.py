@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codestore.domain.routing import KEY_HEADER
+from codestore.gateway.ambiguity import AMBIGUOUS, FOREIGN_UPGRADE, NO_PATH
 
 KEY_NOTE = ("codestore.gateway", "key")
 """Metadata by which the listener notes that a request brought a key (it is removed by then)."""
@@ -29,8 +30,9 @@ _EVENTS_HINT = "Try again in a moment; cs events shows what happens to the deplo
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One answer. It applies to ``status``, and only ``flags``, with a key, or where ``nobody`` is.
+    """One answer. It applies to ``status``, and only ``flags``, with a key, or on a ``route``.
 
+    ``asked`` is a matcher of a header that the request must have.
     ``answer`` replaces the status, ``headers`` are added to the response. ``detail`` may use
     Envoy's ``%COMMANDS%``.
     """
@@ -42,13 +44,40 @@ class Problem:
     hint: str
     flags: tuple[str, ...] = ()
     needs_key: bool = False
-    nobody: bool = False
+    asked: dict[str, Any] | None = None
+    route: str = ""
     answer: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
 
 _RETRY_SOON = (("retry-after", "1"),)
 PROBLEMS = (
+    Problem(
+        status=400,
+        route=AMBIGUOUS,
+        code="ambiguous_request",
+        title="Bad Request",
+        detail="The path or the host of the request may be read in more than one way.",
+        hint="Encode the path once, without slashes in it, and send one host.",
+    ),
+    Problem(
+        status=404,
+        asked=NO_PATH,
+        answer=400,
+        code="ambiguous_request",
+        title="Bad Request",
+        detail="The request asks for a whole URL, as one asks a proxy.",
+        hint="Ask for the path, and name the host in its header.",
+    ),
+    Problem(
+        status=403,
+        asked=FOREIGN_UPGRADE,
+        answer=400,
+        code="unknown_upgrade",
+        title="Bad Request",
+        detail="The only protocol a connection can change to is websocket.",
+        hint="Send the request without the header upgrade.",
+    ),
     Problem(
         status=403,
         needs_key=True,
@@ -93,7 +122,7 @@ PROBLEMS = (
     ),
     Problem(
         status=503,
-        nobody=True,
+        route=NOBODY,
         code="unavailable",
         title="Service Unavailable",
         detail=f"%METADATA(ROUTE:{':'.join(REASON)})%",
@@ -199,8 +228,10 @@ def _filter(problem: Problem) -> dict[str, Any]:
         namespace, key = KEY_NOTE
         noted = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
         filters.append({"metadata_filter": {"matcher": noted, "match_if_key_not_found": False}})
-    if problem.nobody:
-        named = {"name": PREFIX_HEADER, "string_match": {"exact": NOBODY}}
+    if problem.asked:
+        filters.append({"header_filter": {"header": problem.asked}})
+    if problem.route:
+        named = {"name": PREFIX_HEADER, "string_match": {"exact": problem.route}}
         filters.append({"header_filter": {"header": named}})
     return filters[0] if len(filters) == 1 else {"and_filter": {"filters": filters}}
 

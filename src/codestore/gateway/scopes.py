@@ -1,8 +1,9 @@
 """The routes of one scope: who passes, where to, and with which path.
 
-The order of the routes is the rule; the last one refuses. They say as little as possible, because
-every deployment pays for them: what is the same for all (removing the key, naming the prefix, when
-to try again, the bodies of refusals) is done once, in ``listener`` and ``problems``.
+The order of the routes is the rule: the first one refuses what is ambiguous, the last one whatever
+is left. They say as little as possible, because every deployment pays for them: what is the same
+for all (removing the key, naming the prefix, when to try again, the bodies of refusals) is done
+once, in ``listener`` and ``problems``.
 
 Every route names its hash again although the scope is chosen by it: should Envoy ever choose a
 wrong scope, nothing in it fits, and the answer is 404 rather than someone else's service.
@@ -27,6 +28,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from codestore.domain.routing import KEY_HEADER, Access, Route, Split
+from codestore.gateway.ambiguity import refusing_route
 from codestore.gateway.clusters import seconds, split_name
 from codestore.gateway.limits import enforced, uncounted
 from codestore.gateway.problems import NOBODY, REASON
@@ -54,7 +56,7 @@ def deployment_scope(route: Route) -> Any:
 
     What holds for all its routes is said once, for the scope.
     """
-    routes = [*_allowed(route), *_refused(route)]
+    routes = [_uncounted(route, refusing_route()), *_allowed(route), *_refused(route)]
     made = _scope(route.hash, route.hash, routes)
     if route.unavailable is None:
         host = made.route_configuration.virtual_hosts[0]
@@ -74,7 +76,8 @@ def platform_scope(segment: str) -> Any:
     """
     match = RouteMatch(path_separated_prefix=f"/{segment}") if segment else RouteMatch(path="/")
     action = RouteAction(cluster=CONTROL_CLUSTER, timeout=seconds(0), idle_timeout=seconds(0))
-    return _scope(f"platform/{segment}", segment, [EnvoyRoute(match=match, route=action)])
+    routes = [refusing_route(), EnvoyRoute(match=match, route=action)]
+    return _scope(f"platform/{segment}", segment, routes)
 
 
 def _scope(name: str, segment: str, routes: Sequence[Any]) -> Any:
@@ -154,10 +157,15 @@ def _refused(route: Route) -> Iterator[Any]:
     """Refuse the rest; ``problems`` makes a 401 of the 403 where no key was brought at all."""
     if route.access is Access.KEY:
         refusal = _refusal(RouteMatch(path_separated_prefix=f"/{route.hash}"), 403)
-        if route.unavailable is None:
-            for name, config in uncounted(route.limits).items():
-                refusal.typed_per_filter_config[name].CopyFrom(config)
-        yield refusal
+        yield _uncounted(route, refusal)
+
+
+def _uncounted(route: Route, refusal: Any) -> Any:
+    """Let a refusal cost nothing of the rate of those who may come in."""
+    if route.unavailable is None:
+        for name, config in uncounted(route.limits).items():
+            refusal.typed_per_filter_config[name].CopyFrom(config)
+    return refusal
 
 
 def _refusal(match: Any, status: int, reason: str = "") -> Any:
