@@ -125,6 +125,30 @@ FIXED: tuple[History, ...] = (
         (Op("roll_to", ("staging", 1), wait="1"), Op("exclude", wait="quiet", split=3)),
         name="excluded between two turns",
     ),
+    History(
+        "two",
+        ASGI,
+        (
+            *(Op("outage", ("gateway",), wait=""), Op("include", wait="2")),
+            Op("abort", ("development",), wait="quiet"),
+        ),
+        name="aborted without a gateway",
+    ),
+    History(
+        "two",
+        ASGI,
+        (
+            *(Op("call", ("private",), wait="4"), Op("sleep", (301,), wait="1")),
+            Op("push", wait="quiet", during=2),
+        ),
+        name="pushed while it falls asleep",
+    ),
+    History(
+        "two",
+        COMMAND,
+        (Op("slow", wait=""), Op("call", ("private",), wait=""), Op("remove", wait="quiet")),
+        name="called on ports while it is removed",
+    ),
     History("ahead", ASGI, (Op("roll_to", ("development", 2)),), name="back to what was left out"),
     History(
         "shop",

@@ -166,6 +166,16 @@ def test_a_first_version_that_failed_is_cleared_and_answers_503() -> None:
     assert keys(plan) == ["stop:dep-1.2.0", "publish"]
 
 
+def test_what_cannot_be_cleared_after_a_failure_is_tried_again_in_its_time() -> None:
+    held = mark_failed(deployment(), failed("x", "y", "z"), NOW)
+    until = NOW + timedelta(seconds=5)
+    held = replace(held, status=replace(held.status, attempts=1, retry_at=until))
+    observed = seen(held, instance(2, ENDED), routed_=False)
+    plan = plan_of(held, observed)
+    assert (keys(plan), plan.next_look) == ([], until)
+    assert keys(plan_of(held, observed, until)) == ["stop:dep-1.2.0", "publish"]
+
+
 def test_a_crashed_instance_is_cleared_counted_and_started_again() -> None:
     held = mark_live(deployment(), NOW)
     plan = plan_of(held, seen(held, instance(2, ENDED)))

@@ -99,11 +99,20 @@ def test_a_sick_one_is_replaced_but_never_two_at_once() -> None:
     assert keys(plan) == ["start:2.4"]
     assert plan.failing == "dep-1.2.2: /health answered 500"
     assert keys(plan_of(held, seen(held, *here, instance(2, STARTING, 4)))) == []
-    plan = plan_of(held, seen(held, *here, instance(2, SERVING, 4)))
-    assert [due.step for due in plan.due] == [
-        Start(2, 5),
-        Drain("dep-1.2.3", "/health answered 500"),
-    ]
+    five = plan_of(held, seen(held, *here, instance(2, SERVING, 4)))
+    assert [due.step for due in five.due] == [Drain("dep-1.2.3", "/health answered 500")]
+    left = [*here[:3], instance(2, DRAINING, 3), instance(2, SERVING, 4)]
+    assert [due.step for due in plan_of(held, seen(held, *left)).due] == [Start(2, 5)]
+
+
+def test_what_takes_the_place_of_the_sick_and_is_sick_itself_makes_them_no_more() -> None:
+    """Nor if this process ends each time before one of them could be told to leave."""
+    held = replace(running(), status=replace(running().status, previous=None))
+    sick = [instance(2, SERVING, n, "/health answered 500") for n in range(6)]
+    for here in (sick[:5], sick):
+        plan = plan_of(held, seen(held, *here))
+        assert {type(due.step) for due in plan.due} == {Drain}
+        assert len(plan.due) == len(here) - 4
 
 
 def test_when_all_are_sick_none_leaves_before_another_serves() -> None:

@@ -36,12 +36,14 @@ def _missing(own: list[Instance], wanted: Wanted) -> int:
     """Return how many are to be started; in place of sick ones, one after the other.
 
     What ails all of them is seldom cured by a new start, and nobody is to be without any: a sick
-    one leaves when another serves in its place.
+    one leaves when another serves in its place. Until it has left, no further one is started: if
+    this process ends again and again just before that, they must not become more and more.
     """
     here = staying(own)
     missing = max(0, wanted.count - len(here))
     well = [i for i in here if i.failing is None]
-    replacing = len(well) < len(here) and not any(i.state in COMING for i in well)
+    coming = any(i.state in COMING for i in well)
+    replacing = len(well) < len(here) <= wanted.count and not coming
     return min(wanted.count - len(well), missing + replacing)
 
 

@@ -30,13 +30,18 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     """Plan a deployment that is to run."""
     status = deployment.status
     rolling = status.live is None or status.live.revision != wanted.revision
+    waits = status.retry_at is not None and status.retry_at > now
     if rolling and status.failure is not None and not deployment.busy:
-        return _stay_failed(wanted, observed)
+        return (
+            _wait_for_retry(deployment, wanted, observed)
+            if waits
+            else _stay_failed(wanted, observed)
+        )
     if rolling:
         given_up = _given_up(deployment, wanted, observed, now)
         if given_up is not None:
             return Plan((Planned(given_up, "the new version is not to serve"),))
-    if status.retry_at is not None and status.retry_at > now:
+    if waits:
         return _wait_for_retry(deployment, wanted, observed)
     if rolling:
         return _rolling(deployment, wanted, observed, now)

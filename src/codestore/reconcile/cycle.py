@@ -22,7 +22,11 @@ from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
 from codestore.reconcile.subject import Subject, read_subject
 
-_VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.CANARY)
+_OF_THE_WISH = (
+    *(EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.CANARY),
+    EventKind.STANDBY,
+)
+"""What is told of a wish goes with it: nothing of that is kept when people asked anew meanwhile."""
 IDLE_PRECISION = 0.1  # how late the end of a request may be noticed, as a share of the idle time
 
 
@@ -99,7 +103,7 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
         asked_anew = current.spec.generation != subject.deployment.spec.generation
         if asked_anew:  # the new wish stands; what was learned of the world is kept
             after = _merged(current, after)
-            news = [told for told in news if told[0] not in _VERDICTS]
+            news = [told for told in news if told[0] not in _OF_THE_WISH]
         else:
             after = _with_turned(subject.deployment, current, after)
         if after != current:
@@ -111,6 +115,8 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
     for _, text, _ in news:
         await doors.logs.note(after.id, text)
     retry = after.status.retry_at
+    if retry is not None and retry <= now:  # that was now: nothing is to be waited for
+        retry = None
     if broken or asked_anew:
         return Turn(again=True) if retry is None else Turn(at=retry)
     concluded = subject.deployment.busy and not after.busy
