@@ -87,6 +87,8 @@ class Stage:
         routes = await restored_routes(doors)
         await doors.gateway.restore(routes)
         await tidy(doors, KEPT_READY)
+        for id_ in self.world.driver.inhabited():  # as its changes tell whoever follows them anew
+            self._look(id_)
         for deployment in await self.store.all(Deployment):
             if not at_rest(deployment, await doors.driver.observe(deployment.id)):
                 self._look(deployment.id)

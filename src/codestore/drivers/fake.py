@@ -88,7 +88,7 @@ class FakeDriver:
         """Start an instance; it is ready at once unless it is slow, or its digest is broken."""
         name = f"{workload.deployment}.{workload.revision}.{ordinal}"
         if name not in self.instances.get(workload.deployment, {}):
-            self.sockets |= {workload.deployment, name}
+            self.sockets.add(workload.deployment)
             self.midway()
         self._start(workload, ordinal, InstanceState.READY)
 
@@ -131,16 +131,19 @@ class FakeDriver:
         self._stop(deployment, instance)
 
     def _stop(self, deployment: str, instance: str) -> None:
+        held = self.instances.get(deployment, {})
         self.sockets.discard(instance)
-        if self.instances.get(deployment, {}).pop(instance, None):
+        if instance in held:
+            self.midway()
+            del held[instance]
             self.changed.put_nowait(deployment)
 
     async def remove(self, deployment: str) -> None:
         """Forget the deployment."""
-        self.instances.pop(deployment, None)
-        self.midway()
         self.sockets -= {each for each in self.sockets if each.partition(".")[0] == deployment}
+        self.midway()
         self.lines.pop(deployment, None)
+        self.instances.pop(deployment, None)
         self.armed.pop(deployment, None)
         self.held.discard(deployment)
         self.waiting.pop(deployment, None)  # who waits at a socket that is closed is told
@@ -194,7 +197,9 @@ class FakeDriver:
         return count
 
     async def changes(self) -> AsyncIterator[str]:
-        """Yield deployments whose view changed."""
+        """Yield deployments that have instances, then those whose view changed."""
+        for deployment in self.inhabited():
+            yield deployment
         while True:
             yield await self.changed.get()
 
@@ -225,6 +230,10 @@ class FakeDriver:
             self.lines[deployment] = [line for line in lines if line.at >= before]
 
     # What the world does by itself.
+
+    def inhabited(self) -> list[str]:
+        """Return the deployments that have instances."""
+        return [deployment for deployment, held in self.instances.items() if held]
 
     def call(self, deployment: str) -> None:
         """A caller comes: answered by whoever serves, or the one that wakes the deployment."""

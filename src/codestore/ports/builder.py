@@ -24,7 +24,8 @@ class Builder(Protocol):
         """Yield the archive of the source, as ``cs pull`` fetches it."""
 
     async def collect(self, keep: Iterable[str], ready: Iterable[str]) -> None:
-        """Delete every bundle whose digest is not in ``keep``.
+        """Delete every bundle whose digest is not in ``keep``, but for new ones.
 
+        Who has just sealed one may still be writing it down.
         What makes a version runnable is deleted unless its digest is in ``ready`` as well.
         """

@@ -31,10 +31,16 @@ class Driver(Protocol):
         """End the instance now, and forget it when it has ended."""
 
     async def remove(self, deployment: str) -> None:
-        """Forget the deployment: instances, addresses, logs, whatever there is of it."""
+        """Forget the deployment: instances, addresses, logs, whatever there is of it.
+
+        Whatever :meth:`changes` tells of is forgotten last.
+        """
 
     def changes(self) -> AsyncIterator[str]:
-        """Yield the id of each deployment whose view may have changed, from now on."""
+        """Yield the id of each deployment that something runs of, whoever wants it.
+
+        Then of each whose view may have changed, from now on.
+        """
 
 
 class Standby(Protocol):

@@ -98,7 +98,6 @@ class ProcessDriver:
         port = on_port(workload)
         if not port:
             await self.children.listen(workload.deployment)
-            await self.children.listen(name)
         label = service_label(workload, ordinal)
         parent = self.standby.parents.needed(workload)
         try:
@@ -107,6 +106,8 @@ class ProcessDriver:
             if not port:
                 await ask(self.children.close_socket(name))
             raise refused(error) from error
+        if not port:  # it came with the instance, at a stroke: nobody would close it else
+            await ask(self.children.listen(name))
         self.standby.parents.follow(workload)
         self._changed.put_nowait(workload.deployment)
 
@@ -155,31 +156,41 @@ class ProcessDriver:
 
     async def stop(self, deployment: str, instance: str) -> None:
         """End it, wait until it has ended, and forget it with its socket."""
+        await self._end(instance)
+        await ask(self.children.close_socket(instance))
+        await ask(self.children.forget(instance))
+        await self._clear(deployment)
+        self._changed.put_nowait(deployment)
+
+    async def remove(self, deployment: str) -> None:
+        """End what is left, close its sockets, delete folders and logs.
+
+        Its children are forgotten last: if this process ends before, the next one is told of them.
+        """
+        children = self.children.of(deployment)
+        for child in children:
+            await self._end(child.name)
+        for socket in self.children.sockets(deployment):
+            await ask(self.children.close_socket(socket))
+        for folder in (self._host.work / deployment, self._host.logs / deployment):
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+        for child in children:
+            await ask(self.children.forget(child.name))
+        self.children.drop(deployment)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Yield deployments that have processes, then those whose processes changed."""
+        while True:
+            yield await self._changed.get()
+
+    async def _end(self, instance: str) -> None:
+        """End an instance and wait until it has ended; what is known of it stays."""
         child = self.children.get(instance)
         if child is not None and child.ending is None:
             grace = farewell(child) if child.port else FINAL_GRACE
             async with self.rounds.left_alone(instance):
                 await ask(self.children.client.stop(instance, grace))
                 await self.children.until_ended(instance, grace)
-        await ask(self.children.forget(instance))
-        await ask(self.children.close_socket(instance))
-        await self._clear(deployment)
-        self._changed.put_nowait(deployment)
-
-    async def remove(self, deployment: str) -> None:
-        """End what is left, close its sockets, delete folders and logs."""
-        for child in self.children.of(deployment):
-            await self.stop(deployment, child.name)
-        for socket in self.children.sockets(deployment):
-            await ask(self.children.close_socket(socket))
-        for folder in (self._host.work / deployment, self._host.logs / deployment):
-            await asyncio.to_thread(shutil.rmtree, folder, True)
-        self.children.drop(deployment)
-
-    async def changes(self) -> AsyncIterator[str]:
-        """Yield deployments whose processes changed."""
-        while True:
-            yield await self._changed.get()
 
     async def _clear(self, deployment: str) -> None:
         """Delete the code of revisions that nothing runs any more."""

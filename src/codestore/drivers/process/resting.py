@@ -98,8 +98,8 @@ class ProcessStandby:
             if error.code not in ("not-found", "not-running"):
                 raise refused(error) from error
         await self._children.until_ended(instance, grace)
-        await ask(self._children.forget(instance))
         await ask(self._children.close_socket(instance))
+        await ask(self._children.forget(instance))
         if not self._children.pressed:  # what is stopped to gain memory shall not cost some
             await self.parents.provide(workload)  # it has written down what it had loaded
 
