@@ -16,6 +16,7 @@ from codestore.reconcile.subject import read_subject
 from tests.crashes.acts import Acts
 from tests.crashes.promises import wanted_count
 from tests.crashes.stage import Stage
+from tests.support.fakes import GRACE
 
 VERDICTS = (EventKind.LIVE, EventKind.FAILED)
 SLEEPERS = ("private", "demo", "development")
@@ -31,6 +32,7 @@ async def check(stage: Stage, acts: Acts, known: dict[str, int]) -> None:
         for deployment in list(stage.ledger.deployments.values()):
             await _settled(stage, deployment)
     await _whole(stage)
+    stage.world.clock.at += GRACE
     await stage.tidy()
     _nothing_left(stage)
 

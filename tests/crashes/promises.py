@@ -227,6 +227,10 @@ class Promises:
         canary, progress, share = held.spec.canary, held.status.canary, old.split
         told_of = canary.steps[progress.step] if canary is not None and progress else None
         assert new.split is None or new.split.percent == told_of, "a share that nobody told of"
+        if new.split is not None and told_of is not None and progress is not None:
+            # What a process that died had done and not told of is undone with that: a later pause
+            # finds the share that people know.
+            self.shares[held.id, new.split.revision] = (told_of, progress.since)
         if share is not None and held.busy and held.spec.revision == share.revision:
             ready = {i.private for i in self._of(held.id) if i.state is READY}
             there = {each.address for each in share.endpoints} <= ready

@@ -16,6 +16,8 @@ from codestore.drivers.fake import FakeDriver
 from codestore.ports import Counters, Reading, Store
 from codestore.reconcile.doors import Doors
 
+GRACE = timedelta(hours=1)  # for which a bundle stays although nobody names it yet
+
 
 class CrashError(BaseException):
     """The process dies here. Not an Exception: nothing may catch it and go on."""
@@ -92,14 +94,17 @@ class FakeDatabases:
 class FakeBuilder:
     """``manifest`` is what every upload turns out to hold; ``unbuildable`` digests fail.
 
-    ``sealed`` are the digests that are kept, ``ready`` those that can be run. Each version has one
-    migration file more than the one before, if its manifest has migrations at all.
+    ``sealed`` are the digests that are kept, ``ready`` those that can be run; what was sealed less
+    than ``GRACE`` ago is not collected. Each version has one migration file more than the one
+    before, if its manifest has migrations at all.
     """
 
     manifest: Manifest
+    now: Callable[[], datetime]
     unbuildable: set[str] = field(default_factory=set)
     ready: set[str] = field(default_factory=set)
     sealed: set[str] = field(default_factory=set)
+    sealed_at: dict[str, datetime] = field(default_factory=dict)
     drawn: int = 0
 
     @property
@@ -110,6 +115,7 @@ class FakeBuilder:
         digest = self.next_digest
         self.drawn += 1
         self.sealed.add(digest)
+        self.sealed_at[digest] = self.now()
         files = range(self.drawn) if self.manifest.migrate else ()
         migrations = tuple(Migration(f"migrations/{n}.sql", f"sha-{n}") for n in files)
         return Seal(digest, digest, self.manifest, migrations=migrations)
@@ -129,8 +135,9 @@ class FakeBuilder:
         yield seal.digest.encode()
 
     async def collect(self, keep: Iterable[str], ready: Iterable[str]) -> None:
-        self.sealed &= set(keep)
-        self.ready &= self.sealed & set(ready)
+        new = {digest for digest, at in self.sealed_at.items() if self.now() - at < GRACE}
+        self.sealed &= {*keep, *new}
+        self.ready &= self.sealed & {*ready, *new}
 
 
 @dataclass
@@ -237,7 +244,8 @@ class World:
 def make_world(store: Store, manifest: Manifest) -> World:
     clock = ManualClock()
     driver = FakeDriver(clock.now)
-    databases, builder, gateway = FakeDatabases(), FakeBuilder(manifest), FakeGateway()
+    databases, gateway = FakeDatabases(), FakeGateway()
+    builder = FakeBuilder(manifest, lambda: clock.at)
     traffic = FakeTraffic(clock.now)
     doors = Doors(
         store=store,
