@@ -126,11 +126,11 @@ FIXED: tuple[History, ...] = (
         name="excluded between two turns",
     ),
     History(
-        "two",
+        "nothing",
         ASGI,
         (
-            *(Op("outage", ("gateway",), wait=""), Op("include", wait="2")),
-            Op("abort", ("development",), wait="quiet"),
+            *(Op("outage", ("gateway",), wait=""), Op("create", wait="2")),
+            Op("abort", ("private",), wait="quiet"),
         ),
         name="aborted without a gateway",
     ),

@@ -139,10 +139,8 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "a change that failed is tried for ever",
         ROLLOUT,
-        """    if rolling and status.failure is not None and not deployment.busy:
-        return _stay_failed(wanted, observed)
-""",
-        "",
+        "if rolling and status.failure is not None and not deployment.busy:",
+        "if False:",
     ),
     Bug(
         "crashes are never forgotten",

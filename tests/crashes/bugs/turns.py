@@ -43,8 +43,20 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "the verdict on an old wish is told with the new one",
         CYCLE,
-        "news = [told for told in news if told[0] not in _VERDICTS]",
+        "news = [told for told in news if told[0] not in _OF_THE_WISH]",
         "pass",
+    ),
+    Bug(
+        "a sleep is told of that is not written down",
+        CYCLE,
+        "    EventKind.STANDBY,\n",
+        "",
+    ),
+    Bug(
+        "a try whose time is over is waited for",
+        CYCLE,
+        "    if retry is not None and retry <= now:",
+        "    if False:",
     ),
     Bug(
         "a dial is overwritten by a turn",
