@@ -10,8 +10,13 @@ doors that are wrapped here, from outside.
 that number, counted from its start. There is a point before and after each effect, and before and
 after each commit. Without a number it lives. ``DIR/../doors`` names the last process that has its
 doors, ``DIR/../died`` the points at which one died.
+
+What takes most of a start is importing. So the process that the keeper starts imports everything,
+becomes a parent, and forks the one that serves; when that is killed, it forks another at once. For
+the platform it is as if the keeper had done so; and it does whenever the parent is killed, too.
 """
 
+import ctypes
 import os
 import runpy
 import signal
@@ -25,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 AGAIN = 0.05  # seconds until the keeper starts it again
 DIED, DOORS = "died", "doors"
+PR_SET_PDEATHSIG = 1
 EFFECTS = {
     "driver": ("start", "prove", "admit", "drain", "stop", "remove"),
     "standby": ("hold", "freeze", "thaw", "stop_frozen", "arm", "disarm", "refuse"),
@@ -124,7 +130,29 @@ def keeper() -> None:
 
 
 def control() -> None:
-    """Be the control process, with doors at which it dies."""
+    """Import all that a control process is made of; then be the parent of one after another."""
+    from codestore import control as process  # noqa: F401, PLC0415
+
+    children = [0]
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(children[-1], number))
+    while True:
+        child = os.fork()
+        if not child:
+            serve()
+            return
+        children.append(child)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def serve() -> None:
+    """Be the control process, with doors at which it dies; it does not outlive its parent."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from codestore import control as process  # noqa: PLC0415
     from codestore.wiring import serving  # noqa: PLC0415
 

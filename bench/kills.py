@@ -21,11 +21,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
-
 from bench.common import PATIENCE, client_of, table
 from bench.people import QUIET, SHOP, Person, Tally
-from bench.remains import Remains
+from bench.remains import Remains, instances
 from codestore.cli.client import path
 from codestore.wire.asks import NewProject
 from tests.support.platform import Platform
@@ -36,15 +34,17 @@ EVERY = 100  # kills between two looks at what remains
 POINTS = (8, 30, 100, 300)  # points of a life, at most: few or many
 LIVES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds with doors of a life that ends from outside, at most
 UNBORN = 0.1  # share of these that end before, somewhere in the start
+ORPHANED = 0.1  # share of these that end with their parent: the keeper starts it anew
 LONGEST = 10.0  # seconds of any life, with doors
 
 
 class Killer:
     """Kills the control process, and counts."""
 
-    def __init__(self, platform: Platform, keeper: int, seed: int) -> None:
+    def __init__(self, platform: Platform, keeper: int, seed: int, tally: Tally) -> None:
         self._order = platform.home / "kill"
         self._platform, self._keeper, self._dice = platform, keeper, random.Random(seed)
+        self._tally = tally
         self.kills: Counter[str] = Counter()
 
     def kill(self) -> None:
@@ -57,8 +57,9 @@ class Killer:
         until = time.monotonic() + life
         while self._lives(pid):
             if time.monotonic() > until:
+                victim = self._parent() if self._dice.random() < ORPHANED else pid
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(victim or pid, signal.SIGKILL)
                 self.kills["from outside"] += 1
                 self._gone(pid)
                 return
@@ -77,7 +78,7 @@ class Killer:
             time.sleep(0.005)
 
     def _lives(self, pid: int) -> bool:
-        return pid in self._children()
+        return not _dead(pid)
 
     def spare(self) -> None:
         """Let one live that has no order to die."""
@@ -92,17 +93,21 @@ class Killer:
         """Return the process id of the control process, as soon as there is one."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            for pid in self._children():
-                with contextlib.suppress(OSError):
-                    line = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                    if b"control" in line:
-                        return pid
+            parent = self._parent()
+            for pid in _children(parent) if parent else ():
+                if not _dead(pid):
+                    return pid
             time.sleep(0.005)
         raise AssertionError("no control process comes back")
 
-    def _children(self) -> list[int]:
-        file = Path(f"/proc/{self._keeper}/task/{self._keeper}/children")
-        return [int(pid) for pid in file.read_text().split()]
+    def _parent(self) -> int | None:
+        """Return the process that forks the control process, while there is one."""
+        for pid in _children(self._keeper):
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"control" in line and b"keeper" not in line:  # spares are called as it is
+                    return pid
+        return None
 
     def _gone(self, pid: int) -> None:
         until = time.monotonic() + PATIENCE
@@ -113,12 +118,31 @@ class Killer:
         return self._dice.randint(1, self._dice.choice(POINTS))
 
     def _kill_an_instance(self) -> None:
-        for pid in self._dice.sample(self._children(), k=len(self._children())):
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if Path(psutil.Process(pid).environ().get("HOME", "")).name.startswith("dep-"):
-                    os.kill(pid, signal.SIGKILL)
-                    self.kills["of instances, beside"] += 1
-                    return
+        """Kill one, and say so before: what is only coming up fails for that reason."""
+        running = [each for each in instances(self._platform) if each.running]
+        if not running:
+            return
+        victim = self._dice.choice(running)
+        self._tally.note_victim(victim.label["deployment"], int(victim.label["revision"]))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim.pid, signal.SIGKILL)
+            self.kills["of instances, beside"] += 1
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        told = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in told.split()]
+
+
+def _dead(pid: int) -> bool:
+    """Whether it has ended, although its parent may not know yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def look(platform: Platform, people: list[Person], remains: Remains, tally: Tally) -> None:
@@ -160,7 +184,7 @@ def bench(kills: int, minutes: float, seed: int) -> int:
     platform.home.chmod(0o711)
     try:
         keeper = start(platform)
-        killer, remains = Killer(platform, keeper, seed), Remains(platform, keeper)
+        killer, remains = Killer(platform, keeper, seed, tally), Remains(platform, keeper)
         client_of(platform).post(path("projects"), NewProject(SHOP))
         people = [Person(platform, f"k-{n}", seed * 100 + n, tally) for n in range(SERVICES)]
         for person in people:

@@ -22,6 +22,7 @@ from codestore.wire.asks import Inclusion, Promotion, Roll
 from tests.support.platform import KEY, Platform
 
 QUIET = 240.0  # seconds until nothing is to be done any more
+LOOK = 0.2  # seconds between two questions: what answers them has other things to do
 SHOP = "shop"
 APP = """
 async def app(scope, receive, send):
@@ -51,7 +52,13 @@ class Tally:
     unanswered: int = 0
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
+    victims: set[tuple[str, int]] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note_victim(self, deployment: str, revision: int) -> None:
+        """Somebody kills an instance of this revision: if it was coming up, its change fails."""
+        with self.lock:
+            self.victims.add((deployment, revision))
 
     def complain(self, said: str) -> None:
         with self.lock:
@@ -142,8 +149,13 @@ class Person(threading.Thread):
                 self._tally.complain(f"{what}: it is lost")
             elif held["generation"] < wait["generation"]:
                 self._tally.complain(f"{what}: its generation is lost: {held['generation']}")
-            elif (held["failure"] is None) != well:
+            elif (held["failure"] is None) != well and not self._killed(wait, held["failure"]):
                 self._tally.complain(f"{what}: it should end otherwise: {held['failure']}")
+
+    def _killed(self, wait: dict[str, Any], failure: dict[str, Any] | None) -> bool:
+        """Whether a change failed because an instance of it was killed by us."""
+        ours = (wait["deployment"], wait["generation"]) in self._tally.victims
+        return ours and failure is not None and "killed by SIGKILL" in failure["detail"]
 
     def _call(self, places: dict[str, Any]) -> None:
         """Whatever is live answers, with the text of its version; control is not needed for it."""
@@ -179,7 +191,7 @@ class Person(threading.Thread):
             if time.monotonic() > until:
                 states = {held["environment"]: held["state"] for held in places.values()}
                 raise AssertionError(f"it is never concluded: {states}")
-            time.sleep(0.05)
+            time.sleep(LOOK)
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
         """Ask until somebody answers; ``None`` for what does not exist."""
@@ -192,7 +204,7 @@ class Person(threading.Thread):
                     return None
                 if time.monotonic() > until:
                     raise
-            time.sleep(0.05)
+            time.sleep(LOOK)
 
     def _write(self, bad: str = "") -> str:
         """Write the folder of the next version; return what it will answer."""

@@ -1,5 +1,6 @@
 """What there is on the host, held against what there should be: nothing more, and nothing less."""
 
+import asyncio
 import os
 import re
 from collections import Counter
@@ -12,6 +13,9 @@ import httpx
 import psutil
 import psycopg
 
+from codestore.drivers.process.naming import SERVICE, TASK
+from codestore.keeper.client import KeeperClient
+from codestore.keeper.views import ChildView, Listing
 from codestore.settings import Settings, read_settings
 from codestore.vault import FileVault
 from codestore.wiring.preparing import embedded_server
@@ -22,6 +26,27 @@ SPARE = re.compile(r"spare_[0-9a-f]{12}")
 HASH = re.compile(r"\b[0-9a-f]{32}\b")
 SYSTEM = {"postgres", "template0", "template1", "codestore"}
 Deployments = Mapping[str, Mapping[str, Any]]
+
+
+def listing(platform: Platform) -> Listing:
+    """Ask the keeper what it holds."""
+
+    async def ask() -> Listing:
+        keeper = await KeeperClient.connect(read_settings(platform.data).run / "keeper.sock")
+        async with keeper:
+            return await keeper.list()
+
+    return asyncio.run(ask())
+
+
+def instances(platform: Platform) -> list[ChildView]:
+    """Return the instances that the keeper holds: some are forked, and do not look like one."""
+    children = listing(platform).children
+    return [child for child in children if child.label.get("kind") == SERVICE]
+
+
+def _home(process: psutil.Process) -> str:
+    return Path(process.environ().get("HOME", "")).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +76,17 @@ class Remains:
         keeper = psutil.Process(self.keeper)
         wrong = self._outside(keeper)
         running: Counter[str] = Counter()
+        known = {each.pid: each for each in listing(self.platform).children if each.running}
         for child in keeper.children():
-            name = Path(child.environ().get("HOME", "")).name
-            if name.startswith("dep-"):
+            label = known[child.pid].label if child.pid in known else {}
+            name, kind = label.get("deployment", ""), label.get("kind", "")
+            if child.pid not in known and _home(child).startswith("dep-"):
+                wrong.append(f"a process that nobody knows: {child.pid} {child.cmdline()}")
+            elif kind == SERVICE:
                 running[name] += 1
                 wrong += [] if name in deployments else [f"a process of what is gone: {name}"]
-                if "migrate.py" in " ".join(child.cmdline()):
-                    wrong.append(f"a task goes on: {name}")
+            elif kind == TASK:
+                wrong.append(f"a task goes on: {name}")
         for id_, held in deployments.items():
             if running[id_] != held["instances"] and held["state"] == "ready":
                 wrong.append(f"{id_} has {running[id_]} processes, says {held['instances']}")
@@ -80,11 +109,7 @@ class Remains:
         return wrong
 
     def _sockets(self, deployments: Deployments) -> list[str]:
-        running = set()
-        for child in psutil.Process(self.keeper).children():
-            name = Path(child.environ().get("HOME", "")).name
-            if name.startswith("dep-"):
-                running.add((name, int(child.cwd().rpartition("-")[2])))
+        running = {each.name for each in instances(self.platform)}
         wrong = []
         for path in (self.settings.run / "s").iterdir():
             owner, _, rest = path.name.partition(".")
@@ -92,7 +117,7 @@ class Remains:
                 continue
             if owner not in deployments:
                 wrong.append(f"a socket of what is gone: {path.name}")
-            elif rest and rest != "held" and (owner, int(rest.partition(".")[0])) not in running:
+            elif rest and rest != "held" and path.name not in running:
                 wrong.append(f"a private socket of nobody: {path.name}")
         return wrong
 

@@ -53,7 +53,6 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
         sys.exit(RUNS_ALREADY)
     shared = 0o711 if os.geteuid() == 0 else 0o700  # the ordinary user passes through
     data.mkdir(mode=shared, parents=True, exist_ok=True)
-    shutil.rmtree(data / "uploads", ignore_errors=True)  # of requests that a crash cut short
     for folder in ("logs", "logs/services", "work", "artifacts", "uploads"):
         (data / folder).mkdir(mode=0o700, exist_ok=True)
     try:

@@ -120,6 +120,15 @@ def test_requests_go_on_while_the_control_process_is_killed(
     until(lambda: own.run("status").returncode == 0)
 
 
+def test_what_a_killed_control_process_was_receiving_goes_with_it(own: Platform) -> None:
+    cut = own.data / "uploads" / "upload-cut"
+    cut.mkdir()
+    (cut / "archive").write_bytes(b"half of it")
+    os.kill(own.status()["processes"]["control"], signal.SIGKILL)
+    until(lambda: own.run("status").returncode == 0)
+    assert not cut.exists()
+
+
 def test_a_killed_instance_is_started_again(own: Platform, blog: dict[str, Any]) -> None:
     instance = instances(own, blog["id"])[0]
     instance.kill()

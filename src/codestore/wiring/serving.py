@@ -5,9 +5,11 @@ Everything is opened in order, runs side by side, and is let go of in reverse. W
 """
 
 import asyncio
+import shutil
 import signal
 import socket
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import uvicorn
 
@@ -78,10 +80,17 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         )
         await welcome(doors, settings)
         await store.lead()
+        await asyncio.to_thread(_clear, settings.uploads)
         await gateway.restore(await restored_routes(doors))
         stocking = asyncio.create_task(databases.keep_spares())
         stack.callback(stocking.cancel)
         await _run(doors, settings, keeper, api)
+
+
+def _clear(uploads: Path) -> None:
+    """Delete what requests had sent that a crash cut short: nobody else would."""
+    for left in uploads.iterdir():
+        shutil.rmtree(left, ignore_errors=True)
 
 
 async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: socket.socket) -> None:
