@@ -138,6 +138,8 @@ def test_waits_double_to_the_longest_and_start_over_after_a_good_life() -> None:
         assert 0.8 * expected <= backoff.after(lived=0) <= expected
     assert backoff.after(lived=SETTLED) <= FIRST
     assert backoff.after(lived=0) <= 2 * FIRST
+    assert backoff.after(lived=0) > 2 * FIRST
+    assert backoff.after(lived=0, orderly=True) <= FIRST
 
 
 async def test_a_child_at_rest_can_be_replaced(client: KeeperClient) -> None:

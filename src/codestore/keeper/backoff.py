@@ -19,8 +19,11 @@ class Backoff:
     def __init__(self) -> None:
         self._next = FIRST
 
-    def after(self, lived: float) -> float:
-        """Return the seconds to wait after a run of ``lived`` seconds."""
-        wait = FIRST if lived >= SETTLED else self._next
+    def after(self, lived: float, orderly: bool = False) -> float:
+        """Return the seconds to wait after a run of ``lived`` seconds.
+
+        One with an ``orderly`` end (exit code 0) wanted to be started anew: it starts over, too.
+        """
+        wait = FIRST if orderly or lived >= SETTLED else self._next
         self._next = min(wait * 2, LONGEST)
         return wait * random.uniform(1 - _JITTER, 1)  # noqa: S311  no secret is made of this

@@ -143,9 +143,9 @@ class Child:
     async def _live(self) -> None:
         backoff = Backoff()
         while not self._stopping.is_set():
-            born = time.monotonic()
+            born, orderly = time.monotonic(), False
             try:
-                await self._run_once()
+                orderly = await self._run_once() == 0
             except (OSError, KeeperError) as failure:
                 if not self.first_start.done():
                     self.first_start.set_exception(_told(failure))
@@ -154,15 +154,15 @@ class Child:
             if not self._will_restart():
                 break
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(backoff.after(time.monotonic() - born)):
+                async with asyncio.timeout(backoff.after(time.monotonic() - born, orderly)):
                     await self._stopping.wait()
         if not self.first_start.done():
             self.first_start.set_exception(
                 KeeperError(NOT_RUNNING, f"{self.spec.name!r} was stopped before it began")
             )
 
-    async def _run_once(self) -> None:
-        """Live from fork to exit. Raises when the program could not be started."""
+    async def _run_once(self) -> int | None:
+        """Live from fork to exit; return its code. Raises when the program could not be started."""
         spec, home = self.spec, self._home
         woken_at = self._woken_at if self._runs == 0 else None
         run, launched = await start(prepared(spec, woken_at), home, woken_at is not None)
@@ -189,6 +189,7 @@ class Child:
         label = self.spec.label  # it may have changed since
         restarts = self._will_restart()
         home.publish(Exited(spec.name, run.pid, code, signal_name, label, restarts, run.cause))
+        return code
 
     async def _let_go(self, run: Run, launched: Launch) -> None:
         """Let it run its program, and tell everybody. Raises ``KeeperError(exec)``."""
