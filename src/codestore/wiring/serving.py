@@ -11,8 +11,6 @@ import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import uvicorn
-
 from codestore.actions.office import Office
 from codestore.actions.queries import Seen
 from codestore.actions.waiting import Bulletin
@@ -40,6 +38,7 @@ from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
 from codestore.wire import PlanView
 from codestore.wire.status import StatusView
+from codestore.wiring.listening import Server
 from codestore.wiring.servers import database_server, run_envoy
 from codestore.wiring.telling import canary_tally, next_plan, platform_status
 from codestore.wiring.welcoming import welcome
@@ -110,14 +109,7 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     url_of, uploads = doors.gateway.url, str(settings.uploads)
     reading = doors.traffic.reading
     desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, uploads, reading)
-    config = uvicorn.Config(
-        create_app(desk),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
-    server = uvicorn.Server(config)
+    server = Server(create_app(desk))
     async with asyncio.TaskGroup() as group:
         work = (
             Loop(doors).run(),
