@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from codestore.cli.output import Output
 from codestore.cli.steps import Steps
 from codestore.cli.view import size
+from codestore.cli.views.platform import event
 from codestore.cli.views.rollouts import limits, progress, scale
 from codestore.domain.document import Document
 from codestore.wire import Problem
@@ -363,3 +364,20 @@ def test_while_a_share_is_held_a_terminal_says_which() -> None:
         "production   start instance 3.1…",
         "production   5 % of the requests go to 0.0.3…",
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "times"),
+    [("return to 0.0.1: 0.0.2 failed 3 times in a row", 1), ("0.0.2 failed: it does badly", 2)],
+)
+def test_why_something_happened_is_said_once(message: str, times: int) -> None:
+    happened = {
+        "at": "2026-01-01T00:00:00Z",
+        "service": "blog",
+        "environment": "production",
+        "kind": "returning",
+        "message": message,
+        "duration": None,
+        "problem": {"detail": "failed 3 times in a row"},
+    }
+    assert event(happened).count("failed") == times

@@ -20,7 +20,7 @@ from codestore.plan.fold import fold
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.outcomes import Done
 from codestore.plan.planning import plan_for
-from codestore.plan.steps import Publish
+from codestore.plan.steps import GiveUp, Publish
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CANARY = Canary(steps=(5, 50, 100), hold=60.0, error_rate=0.01)
@@ -126,6 +126,15 @@ def test_the_share_stays_until_all_that_the_next_one_needs_are_there() -> None:
     grown = plan_of(held, seen(held, *many(1, SERVING, 4), *new, split=to(5, 1)), 61)
     assert keys(grown) == ["prove:dep-1.2.1", "publish"]
     assert published(grown).split == to(50, 2)
+
+
+@pytest.mark.parametrize(
+    ("held", "when"), [(rolling(), "before it was ready"), (at_step(rolling(), 0), "as a canary")]
+)
+def test_one_that_ends_is_told_to_have_ended_as_what_it_was(held: Deployment, when: str) -> None:
+    plan = plan_of(held, seen(held, *many(1, SERVING, 4), instance(2, ENDED), split=to(5, 1)))
+    (step,) = [due.step for due in plan.due if isinstance(due.step, GiveUp)]
+    assert step.letter.detail == f"dep-1.2.0 ended {when}: exit code 1."
 
 
 def test_paused_it_keeps_its_share_for_ever() -> None:

@@ -90,18 +90,25 @@ def clearing(own: list[Instance], wanted: Wanted, now: datetime) -> list[Planned
     return [Planned(Stop(name, ending), "it does not run") for name, ending in endings]
 
 
-def lost(own: list[Instance], wanted: Wanted, now: datetime) -> GiveUp | None:
-    """Say why the new revision cannot become live, if that is so."""
+def lost(
+    own: list[Instance], wanted: Wanted, now: datetime, *, asked: bool = False
+) -> GiveUp | None:
+    """Say why the new revision cannot become live, if that is so.
+
+    ``asked``: as a canary, it has been asked by users already.
+    """
     for instance in own:
         if instance.state is InstanceState.ENDED:
-            detail = f"{instance.name} ended before it was ready: {instance.ending}."
-            return GiveUp(_no_start("start_failed", detail), instance.name)
+            when = "as a canary" if asked else "before it was ready"
+            detail = f"{instance.name} ended {when}: {instance.ending}."
+            return GiveUp(_no_start("start_failed", detail, asked=asked), instance.name)
         if is_late(instance, wanted, now):
             detail = f"{instance.name} was not ready within {wanted.start_timeout:g} s."
             return GiveUp(_no_start("start_timeout", detail), instance.name)
     return None
 
 
-def _no_start(code: str, detail: str) -> Letter:
+def _no_start(code: str, detail: str, *, asked: bool = False) -> Letter:
+    title = "The canary ended" if asked else "The new version does not start"
     hint = "Mend it and push again; cs logs shows all that it printed."
-    return Letter(FaultKind.FAILED, code, "The new version does not start", detail, hint)
+    return Letter(FaultKind.FAILED, code, title, detail, hint)

@@ -147,7 +147,8 @@ def _given_up(
         detail = f"{by} aborted the change to {deployment.spec.number}."
         letter = Letter(FaultKind.FAILED, "aborted", "The change was aborted", detail)
         return GiveUp(letter, "")
-    return lost(own, wanted, now) or canary.failing(deployment, wanted, observed)
+    asked = deployment.status.canary is not None
+    return lost(own, wanted, now, asked=asked) or canary.failing(deployment, wanted, observed)
 
 
 def _wait_for_retry(deployment: Deployment, wanted: Wanted, observed: Observed) -> Plan:

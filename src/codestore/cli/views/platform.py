@@ -33,7 +33,7 @@ def event(found: Document) -> str:
     """Show an event on a line."""
     took = "" if found["duration"] is None else f"  {seconds(found['duration'])}"
     detail = found["problem"]["detail"] if found["problem"] else found["message"]
-    why = "" if detail == found["message"] else f"  ({detail})"
+    why = "" if detail in found["message"] else f"  ({detail})"
     place = f"{found['service']:<16} {found['environment']:<12}"
     return f"{moment(found['at'])}  {place} {found['kind']:<14} {found['message']}{took}{why}"
 
