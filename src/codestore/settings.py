@@ -15,11 +15,15 @@ from pathlib import Path
 
 import platformdirs
 
+from codestore.domain.secret import Secret
+
 DEFAULT_PORT = 7080
 DEFAULT_HOST = "127.0.0.1"
 DATABASE_URL = "CODESTORE_DATABASE_URL"
 SERVICE_PATH = "CODESTORE_SERVICE_PATH"
 READY_VERSIONS = "CODESTORE_READY_VERSIONS"
+MASTER_KEY = "CODESTORE_MASTER_KEY"
+MASTER_KEY_BEFORE = "CODESTORE_MASTER_KEY_BEFORE"
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -41,7 +45,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are. ``database_url`` is ``None`` for the embedded server."""
+    """Where things are. ``database_url`` is ``None`` for the embedded server.
+
+    ``master_keys`` are those of secrets that the environment says: the one to use, the one before.
+    """
 
     data: Path
     host: str
@@ -50,6 +57,7 @@ class Settings:
     service_path: str
     ready_versions: int
     build_environment: Mapping[str, str]
+    master_keys: tuple[Secret | None, Secret | None] = (None, None)
 
     @property
     def url(self) -> str:
@@ -101,6 +109,11 @@ class Settings:
     def master_key(self) -> Path:
         """The vault's master key."""
         return self.data / "master.key"
+
+    @property
+    def keyring(self) -> Path:
+        """The master keys of secrets, unless the environment says one."""
+        return self.data / "keyring.json"
 
 
 def default_data() -> Path:
@@ -180,7 +193,13 @@ def read_settings(data: Path) -> Settings:
         service_path=os.environ.get(SERVICE_PATH) or _SERVICE_PATH,
         ready_versions=choice.ready_versions,
         build_environment=environment,
+        master_keys=(_secret(MASTER_KEY), _secret(MASTER_KEY_BEFORE)),
     )
+
+
+def _secret(name: str) -> Secret | None:
+    said = os.environ.get(name)
+    return Secret(said) if said else None
 
 
 def inherited_environment() -> dict[str, str]:

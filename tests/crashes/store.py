@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
+from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Key, Project, Service
 from codestore.domain.versions import Version
 from codestore.ports import N, Noun, Records
@@ -16,7 +17,10 @@ from codestore.store.memory import MemoryStore
 from tests.crashes.fuse import Fuse
 from tests.support.fakes import CrashError
 
-KINDS: Final[tuple[type[Any], ...]] = (Project, Service, Environment, Version, Key, Deployment)
+KINDS: Final[tuple[type[Any], ...]] = (
+    *(Project, Service, Environment, Version, Key, Deployment),
+    *(DataKey, SealedSecret, SecretSet),
+)
 T = TypeVar("T")
 
 
@@ -41,7 +45,7 @@ class GuardedRecords:
         self.written = Written()
         self._inner = inner
         self.get, self.find, self.events = inner.get, inner.find, inner.events
-        self.tallies = inner.tallies
+        self.lock, self.tallies = inner.lock, inner.tallies
 
     async def put(self, *nouns: Noun) -> None:
         for noun in nouns:

@@ -53,6 +53,9 @@ MAKERS = (
     nouns.version,
     nouns.deployment,
     nouns.key,
+    nouns.data_key,
+    nouns.secret,
+    nouns.secret_set,
 )
 
 

@@ -11,6 +11,7 @@ from codestore.domain.environments import Environment, Kind
 from codestore.domain.events import Event, EventKind
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.overrides import Override
+from codestore.domain.secrets import DataKey, Scope, SealedSecret, SecretSet
 from codestore.domain.services import Key, KeyKind, Project, Service, User
 from codestore.domain.versions import Seal, Version
 
@@ -69,6 +70,22 @@ def key(**fields: str) -> Key:
     return replace(Key(f"key-{number()}", "svc-1", KeyKind.DEVELOPER, "sealed", NOW), **fields)  # type: ignore[arg-type]
 
 
+def data_key(**fields: str) -> DataKey:
+    return replace(DataKey(f"dk-{number()}", "acme", "master", "wrapped", NOW), **fields)  # type: ignore[arg-type]
+
+
+def secret(**fields: str) -> SealedSecret:
+    n = number()
+    scope = Scope("prj-1", "env-1")
+    held = SealedSecret(f"sec-{n}", "acme", scope, f"KEY_{n}", "dk-1", "sealed", "ann", NOW)
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
+def secret_set(**fields: str) -> SecretSet:
+    held = SecretSet(f"set-{number()}", "acme", "dep-1", "1.0.0", "dk-1", "sealed", NOW)
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
 def event(deployment_: str, message: str = "", **fields: str) -> Event:
     held = Event(deployment_, "svc-1", "env-1", None, 1, EventKind.ASKED, message, NOW)
     return replace(held, **fields)  # type: ignore[arg-type]
@@ -87,5 +104,8 @@ st.register_type_strategy(
 )
 DRAWN = {
     kind: st.from_type(kind)
-    for kind in (User, Service, Project, Environment, Version, Deployment, Key, Event)
+    for kind in (
+        *(User, Service, Project, Environment, Version, Deployment, Key, Event),
+        *(DataKey, SealedSecret, SecretSet),
+    )
 }

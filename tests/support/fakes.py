@@ -1,7 +1,8 @@
 """A whole world in memory, to run the real cycle on."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from codestore.domain.instances import Artifact
 from codestore.domain.manifest import Manifest
 from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
+from codestore.domain.secrets import DataKey
 from codestore.domain.versions import Migration, Seal
 from codestore.drivers.fake import FakeDriver
 from codestore.ports import Counters, Reading, Store
@@ -229,6 +231,50 @@ class FakeVault:
 
 
 @dataclass
+class FakeKeyring:
+    """Seals by writing down the place and the key; master keys have numbers.
+
+    ``masters`` survive the control process.
+    """
+
+    masters: list[str] = field(default_factory=lambda: ["master-1"])
+    made: int = 1
+
+    @property
+    def newest(self) -> str:
+        return self.masters[-1]
+
+    def make(self, id_: str, organization: str, now: datetime) -> DataKey:
+        return self.rewrap(DataKey(id_, organization, "", id_, now))
+
+    def seal(self, key: DataKey, place: Sequence[str], value: Secret) -> str:
+        self._check(key)
+        return json.dumps([key.id, list(place), value.reveal()])
+
+    def open(self, key: DataKey, place: Sequence[str], sealed: str) -> Secret:
+        self._check(key)
+        under, at, value = json.loads(sealed)
+        if (under, at) != (key.id, list(place)):
+            raise failed("secret_unsealable", "A secret cannot be opened", "it was moved")
+        return Secret(value)
+
+    def rewrap(self, key: DataKey) -> DataKey:
+        return replace(key, master=self.newest)
+
+    def begin(self, used: Collection[str]) -> None:
+        if set(used) <= {self.newest}:
+            self.made += 1
+            self.masters.append(f"master-{self.made}")
+
+    def finish(self, used: Collection[str]) -> None:
+        self.masters = [each for each in self.masters if each in {*used, self.newest}]
+
+    def _check(self, key: DataKey) -> None:
+        if key.master not in self.masters:
+            raise failed("master_key_missing", "A master key is missing", "it was forgotten")
+
+
+@dataclass
 class World:
     """Every door, in memory, with the hooks of a test."""
 
@@ -258,6 +304,7 @@ def make_world(store: Store, manifest: Manifest) -> World:
         gateway=gateway,
         traffic=traffic,
         vault=FakeVault(),
+        keyring=FakeKeyring(),
         clock=clock,
     )
     return World(doors, driver, databases, builder, gateway, traffic, clock)

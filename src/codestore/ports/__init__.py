@@ -9,6 +9,7 @@ from codestore.ports.builder import Builder
 from codestore.ports.clock import Clock
 from codestore.ports.databases import Databases
 from codestore.ports.gateway import Counters, Gateway, Reading, Traffic
+from codestore.ports.keyring import Keyring
 from codestore.ports.running import Driver, Logs, Standby, Tasks
 from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies
 from codestore.ports.vault import Vault
@@ -21,6 +22,7 @@ __all__ = [
     "Databases",
     "Driver",
     "Gateway",
+    "Keyring",
     "Logs",
     "N",
     "Noun",

@@ -12,12 +12,26 @@ from codestore.domain.environments import Environment
 from codestore.domain.events import Event
 from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
+from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Key, Project, Service, User
 from codestore.domain.versions import Version
 
-Noun = User | Service | Project | Environment | Version | Deployment | Key
+Sealed = DataKey | SealedSecret | SecretSet
+Noun = User | Service | Project | Environment | Version | Deployment | Key | Sealed
 EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
-N = TypeVar("N", User, Service, Project, Environment, Version, Deployment, Key)
+N = TypeVar(
+    "N",
+    User,
+    Service,
+    Project,
+    Environment,
+    Version,
+    Deployment,
+    Key,
+    DataKey,
+    SealedSecret,
+    SecretSet,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,12 @@ class Records(Protocol):
 
     async def remove(self, *nouns: Noun) -> None:
         """Delete; what is not there is gone already."""
+
+    async def lock(self, name: str) -> None:
+        """Wait until nobody else holds the lock of this name; hold it until the transaction ends.
+
+        Taken before any deployment is, so that two who take both cannot wait for each other.
+        """
 
     async def emit(self, *events: Event) -> None:
         """Append events; whoever watches is told when the transaction commits."""

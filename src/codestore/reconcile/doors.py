@@ -8,6 +8,7 @@ from codestore.ports import (
     Databases,
     Driver,
     Gateway,
+    Keyring,
     Logs,
     Standby,
     Store,
@@ -31,4 +32,5 @@ class Doors:
     gateway: Gateway
     traffic: Traffic
     vault: Vault
+    keyring: Keyring
     clock: Clock

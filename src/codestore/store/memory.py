@@ -136,6 +136,9 @@ class MemoryRecords:
             self._writable(type(noun)).pop(noun.id, None)
             self._note(noun)
 
+    async def lock(self, name: str) -> None:
+        """Do nothing: transactions run one after the other."""
+
     async def emit(self, *events: Event) -> None:
         """Append events; whoever watches is told when the transaction ends."""
         services = cast(dict[str, Service], self._tables[Service])

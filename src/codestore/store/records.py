@@ -89,6 +89,10 @@ class PostgresRecords:
             await self._run(delete(table).where(table.c.id == noun.id))
             self._note(noun)
 
+    async def lock(self, name: str) -> None:
+        """Wait until nobody else holds the lock of this name; hold it until the end."""
+        await self._run(select(func.pg_advisory_xact_lock(locks.named(name))))
+
     async def emit(self, *events: Event) -> None:
         """Append events; they are numbered and told of when the transaction commits."""
         self._events += events

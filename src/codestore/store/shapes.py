@@ -7,6 +7,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.faults import Fault, conflict, invalid
 from codestore.domain.names import shown
+from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Key, Project, Service, User
 from codestore.domain.versions import Version
 from codestore.ports import Noun
@@ -106,6 +107,19 @@ SHAPES: dict[type[Noun], Shape] = {
         ),
     ),
     Key: Shape("key", ("scope", "kind")),
+    DataKey: Shape("data_key", ("organization",)),
+    SealedSecret: Shape(
+        "secret",
+        ("organization", "scope", "key", "data_key"),
+        (
+            Unique(
+                ("organization", "scope", "key"),
+                "{key} is set there already.",
+                "cs secret:update changes it.",
+            ),
+        ),
+    ),
+    SecretSet: Shape("secret_set", ("organization", "deployment", "data_key")),
 }
 
 

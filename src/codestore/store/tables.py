@@ -39,6 +39,9 @@ _INDEXED = {
     "version": (("digest",),),
     "deployment": (("service",), ("project",)),
     "key": (("scope", "kind"),),
+    "data_key": (("organization",),),
+    "secret": (("data_key",),),
+    "secret_set": (("deployment",), ("data_key",)),
 }
 
 

@@ -27,6 +27,7 @@ from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.saying import say
+from codestore.keyring import FileKeyring
 from codestore.reconcile.counting import keep_count
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.housekeeping import keep_house
@@ -75,6 +76,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
             gateway=gateway,
             traffic=gateway.traffic,
             vault=vault,
+            keyring=FileKeyring(settings.keyring, settings.master_keys),
             clock=clock,
         )
         await welcome(doors, settings)
