@@ -145,7 +145,7 @@ async def measure(server: RunningServer, deployments: int, promised: int) -> Non
     proxy: Any = Proxy()  # nothing but readings is asked of it
     clock = ManualClock(datetime(2026, 3, 31, 23, 30, tzinfo=UTC))
     doors: Any = replace(world.doors, clock=clock, traffic=proxy)
-    office = Office(store, doors.builder, doors.vault, clock, doors.logs)
+    office = Office(store, doors.builder, doors.vault, clock, doors.logs, doors.keyring)
 
     async def look() -> None:
         clock.pass_(15)

@@ -88,7 +88,7 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     clock = SystemClock()
     doors = replace(world.doors, clock=clock)
     world.driver.now = world.traffic.now = clock.now  # what is asleep here was idle today
-    office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs)
+    office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring)
     bulletin = Bulletin(store)
     async with store.begin() as records:
         for name, home in HOMES.items():

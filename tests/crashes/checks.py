@@ -100,7 +100,7 @@ def _explained(stage: Stage, acts: Acts, events: list[Event]) -> None:
 async def _settled(stage: Stage, deployment: Deployment) -> None:
     world, driver = stage.world, stage.world.driver
     async with stage.store.begin() as records:
-        subject = await read_subject(records, world.doors.vault, deployment.id)
+        subject = await read_subject(records, world.doors, deployment.id)
     assert subject is not None
     plan, _ = await consider(subject, world.doors)
     assert plan.empty and plan.returning is None, f"not settled: {plan}"

@@ -14,6 +14,7 @@ from codestore.domain.dials import Dials
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.faults import FaultKind
+from codestore.domain.secrets import SealedSecret, SecretSet
 from codestore.domain.services import Project, Service
 from codestore.domain.versions import Version
 from codestore.ports import Noun
@@ -113,11 +114,28 @@ class Ledger:
 
     def _gone(self, noun: Noun) -> None:
         """Only what goes with a service or project may go, and only once nothing is left of it."""
+        if isinstance(noun, SealedSecret | SecretSet):
+            self._secret_gone(noun)
+            return
         owner = noun.id if isinstance(noun, Service | Project) else _owner(noun)
         left = [d.id for d in self.deployments.values() if owner in (d.service, d.project)]
         assert not left, f"{noun.id} is gone, and {left} are not"
         assert isinstance(self.nouns.get(str(owner)), Service | Project | None)
         self.nouns.pop(noun.id, None)
+
+    def _secret_gone(self, noun: SealedSecret | SecretSet) -> None:
+        """People take secrets away, turns with what they belong to; sets stay while in use."""
+        self.nouns.pop(noun.id, None)
+        if isinstance(noun, SecretSet):
+            held = self.deployments.get(noun.deployment)
+            refs = [] if held is None else [held.spec.secrets]
+            if held is not None:
+                lives = (held.status.live, held.status.previous)
+                refs += [live.secrets for live in lives if live is not None]
+            assert noun.id not in [ref.id for ref in refs if ref is not None], "a set in use"
+        elif self.author == TURN:
+            held_here = [d for d in self.deployments.values() if d.scope == noun.scope]
+            assert not held_here, "a secret is gone, and who gets it is not"
 
 
 _VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.REMOVED)
@@ -130,6 +148,11 @@ def _owner(noun: Any) -> str | None:
 
 def _plain(spec: Spec) -> Spec:
     return replace(spec, dials=_NO_DIALS)
+
+
+def _wish(before: Deployment, held: Deployment) -> Spec:
+    """Return what is wanted, without the secrets that a turn says once at the beginning."""
+    return replace(_plain(held.spec), secrets=None) if before.unresolved else _plain(held.spec)
 
 
 def by_a_person(before: Deployment, after: Deployment, kinds: Kinds) -> None:
@@ -177,7 +200,7 @@ def by_a_turn(before: Deployment, after: Deployment, kinds: Kinds, *, disturbed:
             after.status.live,
             after.status.previous,
         )
-        assert returned or _plain(before.spec) == _plain(after.spec), "a wish was changed"
+        assert returned or _wish(before, before) == _wish(before, after), "a wish was changed"
         assert returned or before.status.failure == after.status.failure
     _story(before, after, kinds)
     _canary(before, after, kinds, concluded=concluded, disturbed=disturbed)
@@ -213,7 +236,10 @@ def _returned(before: Deployment, after: Deployment) -> None:
     hold = after.spec.dials.hold
     assert hold is not None, "it would move on"
     assert after.status.failure is not None and after.status.failure.number == live.number
-    assert live.number in [mark.number for mark in after.status.marks]
+    marked = live.number in [mark.number for mark in after.status.marks]
+    assert marked or live.number == previous.number, "it is not marked"
+    was, now = previous.secrets, after.spec.secrets
+    assert was is None or (now is not None and now.id == was.id), "not the secrets of then"
     age = (after.spec.asked_at - live.since).total_seconds()
     assert age < 20 * 60, "it was not young any more"
 
@@ -224,6 +250,8 @@ def _live(before: Deployment, after: Deployment) -> None:
     assert after.status.generation == spec.generation
     assert (live.revision, live.number, live.digest) == (spec.revision, spec.number, spec.digest)
     assert live.returned == spec.returning
+    assert live.secrets == spec.secrets and spec.secrets is not None, "nobody said which secrets"
+    assert spec.secrets.revision == spec.revision, "secrets of another revision"
     was = before.status.live
     if was is None or was.revision != spec.revision:
         assert after.status.previous == (None if spec.returning else was)
@@ -246,7 +274,9 @@ def _failed(before: Deployment, after: Deployment) -> None:
     assert after.spec.generation == spec.generation
     back = (after.spec.revision, after.spec.number, after.spec.digest)
     assert back == (live.revision, live.number, live.digest)
-    assert live.number == spec.number or spec.number in [mark.number for mark in status.marks]
+    lacking = status.failure.letter.code == "secret_missing"
+    untried = lacking or live.number == spec.number
+    assert untried or spec.number in [mark.number for mark in status.marks]
     assert status.previous == before.status.previous
 
 

@@ -55,7 +55,9 @@ class Stage:
         self.ledger.by_turns = self.promises.told
         self.store.committed = self.ledger.committed
         doors = self.world.doors
-        self.office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs)
+        self.office = Office(
+            doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring
+        )
         self.lives = 1
         self.lose_patience: Callable[[], Awaitable[None]] = self._nobody_asks
         self._due: dict[str, None] = {}

@@ -36,7 +36,9 @@ class Shop:
         self.store = MemoryStore()
         self.world: World = make_world(self.store, MANIFEST)
         doors = self.world.doors
-        self.office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs)
+        self.office = Office(
+            doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring
+        )
         self.scaler = Scaler(doors)
 
     async def open(self) -> None:

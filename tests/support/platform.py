@@ -51,23 +51,33 @@ class Platform:
         return {**os.environ, **own}
 
     def run(
-        self, *arguments: str, cwd: Path | None = None, timeout: float = 120
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        timeout: float = 120,
+        typed: str | None = None,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run ``cs`` in a pipe, as a script would; nothing is asked."""
+        """Run ``cs`` in a pipe, as a script would; nothing is asked. ``typed`` goes in there."""
         return subprocess.run(
             [str(CS), *arguments],
             cwd=cwd or self.home,
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            input=typed or "",
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
         )
 
-    def cs(self, *arguments: str, cwd: Path | None = None, timeout: float = 120) -> Any:
+    def cs(
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        timeout: float = 120,
+        typed: str | None = None,
+    ) -> Any:
         """Run ``cs`` with ``-o json``; it must succeed; return what it printed."""
-        done = self.run(*arguments, "-o", "json", cwd=cwd, timeout=timeout)
+        done = self.run(*arguments, "-o", "json", cwd=cwd, timeout=timeout, typed=typed)
         if done.returncode != 0:
             logs = self.data / "logs" / "control.log"
             tail = logs.read_text()[-3000:] if logs.exists() else ""

@@ -13,7 +13,7 @@ from codestore.domain.ids import make_hash, make_id
 from codestore.domain.names import shown
 from codestore.domain.secret import Secret
 from codestore.domain.services import Key, KeyKind, Project, Service, User, require_member
-from codestore.ports import Builder, Clock, Logs, N, Records, Store, Vault
+from codestore.ports import Builder, Clock, Keyring, Logs, N, Records, Store, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Office:
     vault: Vault
     clock: Clock
     logs: Logs
+    keyring: Keyring
 
     @asynccontextmanager
     async def change(self, *touched: Deployment) -> AsyncIterator[Records]:

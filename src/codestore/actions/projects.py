@@ -20,6 +20,7 @@ from codestore.domain.names import check_name
 from codestore.domain.overrides import Override
 from codestore.domain.services import Key, Project, Service, User
 from codestore.domain.versions import Version
+from codestore.safe import Safe
 
 DESCRIPTION_LIMIT = 1_000  # characters
 
@@ -74,6 +75,7 @@ async def delete_project(office: Office, user: User, ref: str) -> Project:
     """Delete a project. Refused while services are inside: their data would be lost."""
     async with office.store.begin() as records:
         project = await find_project(records, user, ref)
+        safe = await Safe.unlock(records, office.keyring, office.clock, project.organization)
         inside = await records.find(Deployment, project=project.id)
         if inside:
             services = {held.service for held in inside}
@@ -85,7 +87,7 @@ async def delete_project(office: Office, user: User, ref: str) -> Project:
             )
         environments = await records.find(Environment, project=project.id)
         keys = await records.find(Key, scope=project.id)
-        await records.remove(*keys, *environments, project)
+        await records.remove(*keys, *environments, project, *await safe.of_project(project.id))
     return project
 
 

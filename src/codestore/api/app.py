@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from codestore import __version__
-from codestore.api import metrics, problems, projects, rollouts, services, sla, watching
+from codestore.api import metrics, problems, projects, rollouts, secrets, services, sla, watching
 from codestore.api.desk import Desk
 from codestore.api.limits import BodyLimit
 
@@ -20,6 +20,6 @@ def create_app(desk: Desk) -> FastAPI:
     app.state.desk = desk
     problems.install(app)
     app.add_middleware(BodyLimit)
-    for room in (services, projects, rollouts, watching, sla, metrics):
+    for room in (services, projects, secrets, rollouts, watching, sla, metrics):
         app.include_router(room.router)
     return app

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from codestore.cli.messages import Message, read_messages
 from codestore.cli.problems import CommandError, answered, unreachable, wrong_usage
 from codestore.wire.asks import Inclusion, NewHold, NewProject, Promotion, Roll
+from codestore.wire.secrets import NewSecret, Rekeying
 
 _READ = 30.0  # seconds for an answer to a question
 _CHANGE = 300.0  # seconds for one to a wish: a push is checked and sealed before it is accepted
@@ -24,7 +25,7 @@ _BLOCK = 1 << 18
 _ENDINGS = (OSError, http.client.HTTPException)
 
 Query = Mapping[str, str | int | Sequence[str] | None]
-Wish = NewProject | Inclusion | Promotion | Roll | NewHold
+Wish = NewProject | Inclusion | Promotion | Roll | NewHold | NewSecret | Rekeying
 
 
 def path(*segments: str) -> str:
@@ -58,15 +59,17 @@ class Client:
             if after is None:
                 return found
 
-    def post(self, where: str, wish: Wish | None = None) -> Any:
+    def post(self, where: str, wish: Wish | None = None, query: Query | None = None) -> Any:
         """Ask for a change."""
-        body = None if wish is None else json.dumps(asdict(wish)).encode()
-        headers = {} if wish is None else {"Content-Type": "application/json"}
-        return self._json("POST", where, None, body, headers)
+        return self._wish("POST", where, wish, query)
 
-    def delete(self, where: str) -> Any:
+    def put(self, where: str, wish: Wish) -> Any:
+        """Ask for something else in the place of what is there."""
+        return self._wish("PUT", where, wish)
+
+    def delete(self, where: str, query: Query | None = None) -> Any:
         """Ask for an end."""
-        return self._json("DELETE", where)
+        return self._json("DELETE", where, query)
 
     def upload(self, where: str, query: Query, archive: IO[bytes]) -> Any:
         """Ask for a change with an archive as the body."""
@@ -92,6 +95,11 @@ class Client:
                 yield from read_messages(answer)
             except _ENDINGS:
                 return
+
+    def _wish(self, method: str, where: str, wish: Wish | None, query: Query | None = None) -> Any:
+        body = None if wish is None else json.dumps(asdict(wish)).encode()
+        headers = {} if wish is None else {"Content-Type": "application/json"}
+        return self._json(method, where, query, body, headers)
 
     def _json(
         self,

@@ -9,8 +9,9 @@ from codestore.domain.conditions import Conditions, ConditionType, Truth, find
 from codestore.domain.dials import Dials, undisturbed
 from codestore.domain.environments import Kind
 from codestore.domain.faults import Letter, conflict
+from codestore.domain.secrets import Scope, SetRef
 from codestore.domain.standby import Standby, Wakes
-from codestore.domain.versions import Migration
+from codestore.domain.versions import Migration, Number
 
 
 class State(StrEnum):
@@ -31,7 +32,8 @@ class Spec:
 
     ``revision`` is the generation whose instances should run: it moves when the running ones must
     be replaced, and stays when only their number or the route changes. ``canary`` is how the
-    revision is let in (``None``: all at once). ``returning``: it served here before.
+    revision is let in (``None``: all at once). ``returning``: it served here before. ``secrets``
+    is the set that the revision it names is given.
     """
 
     generation: int
@@ -45,17 +47,30 @@ class Spec:
     canary: Canary | None = None
     returning: bool = False
     dials: Dials = field(default_factory=Dials)
+    secrets: SetRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The version that serves, since when; ``returned``: it had been replaced, and came back."""
+    """The version that serves, since when, with which secrets.
+
+    ``returned``: it had been replaced, and came back.
+    """
 
     revision: int
     number: str
     digest: str
     since: datetime
     returned: bool = False
+    secrets: SetRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The set of secrets with which a version served here last."""
+
+    number: str
+    secrets: SetRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,8 @@ class Status:
     ended by themselves since the version went live, was woken, or ran well for long;
     ``crashed_at`` is the last time, ``crash`` how it was. ``standby`` is set while it
     sleeps; ``wakes`` counts how long requests waited for a wake, ``woken_at`` is the last counted.
-    ``previous`` is what served before ``live``; ``canary`` how far a change has come.
+    ``previous`` is what served before ``live``; ``canary`` how far a change has come;
+    ``remembered`` are the secrets of versions that served.
     """
 
     generation: int = 0
@@ -108,6 +124,7 @@ class Status:
     previous: Live | None = None
     canary: Progress | None = None
     marks: tuple[Mark, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
     conditions: Conditions = ()
 
 
@@ -148,6 +165,17 @@ class Deployment:
         return State.STANDBY if self.status.standby.waking_since is None else State.WAKING
 
     @property
+    def scope(self) -> Scope:
+        """The nearest scope whose secrets it gets."""
+        return Scope(self.project, self.environment, self.service)
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether a change is under way and nobody has said yet which secrets it gets."""
+        said = self.spec.secrets is not None and self.spec.secrets.revision == self.spec.revision
+        return self.busy and not self.spec.removed and not said
+
+    @property
     def explanation(self) -> tuple[datetime, str] | None:
         """Since when the state is what it is, and why."""
         if self.busy:
@@ -167,7 +195,12 @@ def as_live(deployment: Deployment) -> Deployment:
     if live is None:
         return deployment
     back = replace(
-        spec, revision=live.revision, number=live.number, digest=live.digest, canary=None
+        spec,
+        revision=live.revision,
+        number=live.number,
+        digest=live.digest,
+        canary=None,
+        secrets=live.secrets,
     )
     return replace(deployment, spec=back)
 
@@ -226,6 +259,39 @@ def retargeted(deployment: Deployment, number: str, digest: str, wish: Wish) -> 
     # What is to be mended need not wait until what is broken would have been tried again.
     status = replace(deployment.status, attempts=0, retry_at=None)
     return replace(deployment, spec=spec, status=status)
+
+
+def with_secrets(deployment: Deployment, secrets: SetRef) -> Deployment:
+    """Return the deployment with its wanted revision given a set of secrets."""
+    return replace(deployment, spec=replace(deployment.spec, secrets=secrets))
+
+
+def sets_of(deployment: Deployment) -> frozenset[str]:
+    """Return the ids of all sets of secrets that something may still be started with."""
+    status = deployment.status
+    held = [deployment.spec.secrets, *(each.secrets for each in status.remembered)]
+    held += [live.secrets for live in (status.live, status.previous) if live is not None]
+    return frozenset(ref.id for ref in held if ref is not None)
+
+
+def restarted(deployment: Deployment, secrets: SetRef, wish: Wish) -> Deployment:
+    """Return the deployment with the same version wanted anew, with other secrets.
+
+    ``secrets`` are for its next revision. Raises a Fault while it is busy.
+    """
+    after = retargeted(deployment, deployment.spec.number, deployment.spec.digest, wish)
+    return with_secrets(after, secrets)
+
+
+def brought_back(deployment: Deployment) -> SetRef | None:
+    """Return the secrets with which the wanted version served here last, on a way back to it."""
+    spec, live = deployment.spec, deployment.status.live
+    if live is None or live.number == spec.number:
+        return None
+    if not spec.returning and Number.parse(spec.number) > Number.parse(live.number):
+        return None
+    held = (each for each in deployment.status.remembered if each.number == spec.number)
+    return next((each.secrets for each in held), None)
 
 
 def doomed(deployment: Deployment, wish: Wish) -> Deployment:

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     RETURNING = "returning"
     HELD = "held"
     RELEASED = "released"
+    REVEALED = "revealed"
     BUDGET_BURNING = "budget_burning"
     BUDGET_CALM = "budget_calm"
     REMOVED = "removed"

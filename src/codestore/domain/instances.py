@@ -92,7 +92,7 @@ class Workload:
 
     ``preload``: the driver may load its libraries before an instance is wanted; ``scales``: one
     more may be wanted at any moment. ``health`` is asked of an instance as long as it serves;
-    ``resources`` bound what each may use.
+    ``resources`` bound what each may use; the variables named by ``masked`` appear in no log.
     """
 
     deployment: str
@@ -105,6 +105,7 @@ class Workload:
     scales: bool = False
     health: Health = field(default_factory=Health)
     resources: Resources = field(default_factory=Resources)
+    masked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

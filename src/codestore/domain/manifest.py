@@ -10,8 +10,8 @@ from codestore.domain.document import Document
 from codestore.domain.environments import Kind
 from codestore.domain.names import SERVICE_NAME, check_name
 from codestore.domain.overrides import Override, read_overrides
+from codestore.domain.secrets import KEY, reserved
 
-_SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ASGI = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\(\))?")
 _KEYS = (
     "service",
@@ -96,7 +96,8 @@ def read_manifest(document: Document, files: frozenset[str]) -> Manifest:
         migrate=_command(top.child("migrate")),
         health=_health(top.child("health")),
         secrets=top.child("secrets").texts(
-            lambda key: bool(_SECRET_NAME.fullmatch(key)), "A list of names, as in [API_TOKEN]."
+            lambda key: bool(KEY.fullmatch(key)) and not reserved(key),
+            "A list of names, as in [API_TOKEN]; none that the platform sets itself.",
         ),
         services=top.child("services").texts(
             lambda key: bool(SERVICE_NAME.fullmatch(key)), "A list of service names."

@@ -10,6 +10,7 @@ from codestore.domain.deployments import (
     Failure,
     Live,
     Mark,
+    Remembered,
     Spec,
     Status,
     as_live,
@@ -17,10 +18,12 @@ from codestore.domain.deployments import (
 )
 from codestore.domain.dials import Hold, undisturbed
 from codestore.domain.faults import Fault, Letter
+from codestore.domain.secrets import MISSING
 from codestore.domain.standby import Depth, Standby
 
 PLATFORM = "codestore"  # who it is that does what nobody asked for
 MARKS_KEPT = 20
+REMEMBERED = 50  # versions whose secrets are kept in a deployment
 CRASH_LOOP = 3  # crashes in a row; a first restart is quick enough to need no word
 CALM = timedelta(minutes=10)  # without a crash
 _WAKE_FAILED = "WakeFailed"
@@ -35,7 +38,7 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
     live, previous = status.live, status.previous
     if live is None or live.revision != spec.revision:
         previous = None if spec.returning else live
-        live = Live(spec.revision, spec.number, spec.digest, now, spec.returning)
+        live = Live(spec.revision, spec.number, spec.digest, now, spec.returning, spec.secrets)
     generation, text = spec.generation, f"{spec.number} serves."
     statement = Condition(ConditionType.ROLLED_OUT, Truth.TRUE, "Live", text, now, generation)
     after = replace(
@@ -46,6 +49,7 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
             generation=generation,
             live=live,
             previous=previous,
+            remembered=_remembering(status.remembered, live),
             canary=None,
             failure=None if deployment.busy else status.failure,
             attempts=0,
@@ -77,7 +81,8 @@ def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployme
         hold = back.dials.hold
         if hold is not None and hold.at == spec.asked_at:
             back = replace(back, dials=replace(back.dials, hold=None))
-    if live is not None and live.number != spec.number:
+    tried = fault.letter.code != MISSING  # nothing was started of what lacked a secret
+    if live is not None and live.number != spec.number and tried:
         marks = marking(marks, Mark(spec.number, fault.letter.title, now, spec.asked_by))
     return replace(
         deployment,
@@ -102,7 +107,11 @@ def mark_returning(deployment: Deployment, letter: Letter, now: datetime) -> Dep
     if live is None or previous is None:
         return deployment
     reason = f"return to {previous.number}: {live.number} {letter.detail}"
-    generation = spec.generation + 1
+    generation, marks, secrets = spec.generation + 1, status.marks, previous.secrets
+    if live.number == previous.number:  # its secrets are to blame, and not the version
+        reason = f"return to the secrets before: {live.number} {letter.detail}"
+    else:
+        marks = marking(marks, Mark(live.number, letter.detail, now, PLATFORM))
     return replace(
         deployment,
         spec=replace(
@@ -117,15 +126,24 @@ def mark_returning(deployment: Deployment, letter: Letter, now: datetime) -> Dep
             canary=None,
             returning=True,
             dials=replace(undisturbed(spec.dials), hold=Hold(PLATFORM, now, reason)),
+            secrets=None if secrets is None else replace(secrets, revision=generation),
         ),
         status=replace(
             status,
             failure=Failure(spec.generation, live.number, letter, now),
-            marks=marking(status.marks, Mark(live.number, letter.detail, now, PLATFORM)),
+            marks=marks,
             attempts=0,
             retry_at=None,
         ),
     )
+
+
+def _remembering(remembered: tuple[Remembered, ...], live: Live) -> tuple[Remembered, ...]:
+    """Return what is remembered with the secrets of what is live, of each version the last."""
+    if live.secrets is None:
+        return remembered
+    others = (held for held in remembered if held.number != live.number)
+    return (*others, Remembered(live.number, live.secrets))[-REMEMBERED:]
 
 
 def mark_canary(deployment: Deployment, step: int, now: datetime) -> Deployment:

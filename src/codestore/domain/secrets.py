@@ -20,6 +20,8 @@ LONGEST_VALUE = 32 * 1024
 """Bytes of one value: Linux takes at most 128 KiB in one variable."""
 MOST_BYTES = 64 * 1024
 """Bytes of all keys and values at one scope; an instance gets those of three."""
+MISSING = "secret_missing"
+"""The code of the fault of a change that lacks a secret."""
 _RESERVED = frozenset(
     {
         *("PATH", "HOME", "LANG", "TMPDIR", "PORT", "NOTIFY_SOCKET", "WOKEN_AT"),

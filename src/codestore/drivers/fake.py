@@ -6,7 +6,7 @@ run out of requests) is done by the verbs at the end, so that a test chooses whe
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from codestore.domain.instances import (
 )
 from codestore.domain.manifest import Health, RunKind
 from codestore.domain.routing import Endpoint
+from codestore.domain.secret import Secret
 from codestore.domain.standby import Depth
 
 WAKE_TIME = 0.01  # seconds that a caller waited for a wake
@@ -37,6 +38,7 @@ class FakeDriver:
     ``served`` and ``refused`` those that were answered; in a deployment that is ``occupied`` one
     stays connected. ``sockets`` are those that are held: one of each deployment, which its
     instances share, and a private one of each instance; ``wakes`` counts how often callers woke it.
+    ``environments`` are the variables that each instance was started with.
     ``midway`` is called in the middle of what the world does not do at a stroke.
     """
 
@@ -63,6 +65,7 @@ class FakeDriver:
         self.migrations: list[tuple[str, str]] = []
         self.lines: dict[str, list[LogLine]] = {}
         self.digests: dict[str, str] = {}
+        self.environments: dict[str, Mapping[str, Secret]] = {}
         self.sick: dict[str, str] = {}
         self.changed: asyncio.Queue[str] = asyncio.Queue()
 
@@ -100,6 +103,7 @@ class FakeDriver:
         digest = workload.artifact.digest
         self.sockets |= {workload.deployment, name}
         self.digests[name] = digest
+        self.environments[name] = workload.environment
         waits = digest in self.broken or (self.slow and goal is InstanceState.READY)
         state = InstanceState.STARTING if waits else goal
         address = f"fake:{name}" if workload.run.kind is RunKind.COMMAND else None

@@ -14,6 +14,7 @@ from codestore.keeper.errors import AWAKE, NOT_RUNNING, SYSTEM, KeeperError
 from codestore.keeper.home import Home
 from codestore.keeper.launch import Launch
 from codestore.keeper.logfile import LogFile
+from codestore.keeper.masking import Mask
 from codestore.keeper.news import News
 from codestore.keeper.output import Output
 from codestore.keeper.protocol import ChildView, Exited, Notify, Started
@@ -173,7 +174,8 @@ class Child:
         home.leaders[run.pid] = self
         home.journal.add(run.pid)
         launched.permit()  # before all that can be done while it begins
-        output = Output(launched.outputs, LogFile(home.logs / spec.log) if spec.log else None)
+        log = LogFile(home.logs / spec.log) if spec.log else None
+        output = Output(launched.outputs, log, Mask.of(spec))
         run.say = output.say
         try:
             await self._let_go(run, launched)

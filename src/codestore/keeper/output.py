@@ -2,8 +2,8 @@
 
 A line is ``<RFC 3339 time, UTC, microseconds>Z <stdout|stderr> <F|P> <text>``: F ends a line of
 the child, P is a piece of one longer than 16 KiB. What the keeper has to say about it goes between
-them as ``platform``. Lines read at once bear one time and are written
-in one call, so a chatty child costs the keeper little.
+them as ``platform``. Secrets are masked before a line is cut. Lines read at once bear one time and
+are written in one call, so a chatty child costs the keeper little.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from codestore.keeper.logfile import LogFile
+from codestore.keeper.masking import Mask
 
 LONGEST: Final = 16 * 1024
 """The longest text on one log line, in bytes."""
@@ -24,10 +25,11 @@ _PIPE_ROUNDS: Final = 16  # 1 MiB, the most a pipe can hold by default
 class CriLines:
     """Cuts a stream of bytes into CRI lines. Keeps an unfinished line until the rest comes."""
 
-    __slots__ = ("_rest", "_stream")
+    __slots__ = ("_mask", "_rest", "_stream")
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, mask: Mask | None = None) -> None:
         self._stream = stream.encode()
+        self._mask = mask
         self._rest = b""
 
     def feed(self, data: bytes, now: datetime) -> bytes:
@@ -37,12 +39,22 @@ class CriLines:
         *lines, rest = (self._rest + data).split(b"\n")
         written: list[bytes] = []
         for line in lines:
-            *pieces, last = _cut(line)
+            *pieces, last = _cut(self._mask.hide(line) if self._mask else line)
             written += [part + piece for piece in pieces]
             written.append(full + last)
-        *pieces, self._rest = _cut(rest)
+        pieces, self._rest = self._begun(rest)
         written += [part + piece for piece in pieces]
         return b"\n".join([*written, b""])
+
+    def _begun(self, rest: bytes) -> tuple[list[bytes], bytes]:
+        """Return the pieces of an unfinished line that can be written, and what is kept of it."""
+        if self._mask is None:
+            *pieces, rest = _cut(rest)
+            return pieces, rest
+        if len(rest) <= LONGEST + self._mask.longest:
+            return [], rest
+        told = self._mask.begun(rest)
+        return _cut(self._mask.hide(rest[:told])), rest[told:]
 
     def finish(self, now: datetime) -> bytes:
         """Return the line that was left unfinished. Nothing can follow, so it is whole: F."""
@@ -58,11 +70,12 @@ class Output:
 
     __slots__ = ("_ended", "_log", "_loop", "_open")
 
-    def __init__(self, pipes: Sequence[int], log: LogFile | None) -> None:
+    def __init__(self, pipes: Sequence[int], log: LogFile | None, mask: Mask | None = None) -> None:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._open = {
-            pipe: CriLines(name) for pipe, name in zip(pipes, ("stdout", "stderr"), strict=False)
+            pipe: CriLines(name, mask)
+            for pipe, name in zip(pipes, ("stdout", "stderr"), strict=False)
         }
         self._ended = asyncio.Event()
         for pipe in pipes:

@@ -58,6 +58,7 @@ class ChildSpec:
     - ``port``: it gets a free TCP port of 127.0.0.1, and is ready when that accepts connections.
     - ``forks``: it is a fork server; one end of a SOCK_SEQPACKET pair follows its ``sockets``.
     - ``parent``: the fork server to start it from; where that cannot be done it is executed.
+    - ``secrets``: the names of variables whose values are masked in its log.
     - ``memory``, ``cpu``: bytes and cores that it and all whom it starts may use together, where
       the system lets the keeper bound them (``Listing.limits``).
     """
@@ -81,6 +82,7 @@ class ChildSpec:
     greeting: str = ""
     memory: int | None = None
     cpu: float | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def bounded(self) -> bool:

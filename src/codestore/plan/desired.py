@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from codestore.domain.canary import Canary
-from codestore.domain.deployments import Deployment, Status
+from codestore.domain.deployments import Deployment, Spec, Status
 from codestore.domain.environments import POLICIES
 from codestore.domain.instances import View
-from codestore.domain.manifest import RunKind
+from codestore.domain.manifest import Manifest, RunKind
 from codestore.domain.overrides import Override, limits, rest, span
 from codestore.domain.routing import Endpoint, Route, Split
 from codestore.domain.secret import Secret
@@ -19,8 +19,8 @@ class Wanted:
 
     ``count`` instances are to run, by load; with ``minimum`` it is available. ``port``: they
     listen on ports of their own. ``canary`` is how a new revision is let in; ``before`` is the goal
-    for what serves until then. ``standby`` and ``stop`` are the idle times after which it is
-    frozen (``None``: never) and stopped.
+    for what serves until then. ``standby`` and ``stop`` are the idle times after which it is frozen
+    (``None``: never) and stopped. ``missing`` are secrets that it needs and that nobody has set.
     """
 
     deployment: str
@@ -41,6 +41,7 @@ class Wanted:
     stop: float = 0.0
     queue: int = 0
     queue_timeout: float = 0.0
+    missing: tuple[str, ...] = ()
     before: "Wanted | None" = None
 
     def with_count(self, count: int) -> "Wanted":
@@ -84,7 +85,15 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
         stop=stop,
         queue=policy.queue,
         queue_timeout=policy.queue_timeout,
+        missing=_missing(deployment.spec, manifest),
     )
+
+
+def _missing(spec: Spec, manifest: Manifest) -> tuple[str, ...]:
+    """Return what the manifest names and the revision was not given. Empty is given."""
+    if spec.secrets is None or spec.secrets.revision != spec.revision:
+        return ()  # nobody has looked yet
+    return tuple(key for key in manifest.secrets if key not in spec.secrets.keys)
 
 
 def awake_at(view: View) -> tuple[Endpoint, ...]:

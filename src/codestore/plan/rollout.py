@@ -14,6 +14,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState
 from codestore.domain.marking import CALM
+from codestore.domain.secrets import MISSING
 from codestore.plan import canary
 from codestore.plan.desired import Wanted
 from codestore.plan.growing import clearing, growing, lost, settling
@@ -141,6 +142,8 @@ def _given_up(
     deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime
 ) -> GiveUp | None:
     """Say why the wanted revision is not to become live, if that is so."""
+    if wanted.missing:
+        return GiveUp(_lacking(deployment, wanted), "")
     own, _ = of_revision(observed.view, wanted.revision)
     by = deployment.spec.dials.aborted_by
     if by is not None:
@@ -149,6 +152,20 @@ def _given_up(
         return GiveUp(letter, "")
     asked = deployment.status.canary is not None
     return lost(own, wanted, now, asked=asked) or canary.failing(deployment, wanted, observed)
+
+
+def _lacking(deployment: Deployment, wanted: Wanted) -> Letter:
+    """Say which secrets a change lacks, and how one is set where it would be found."""
+    keys, number = ", ".join(wanted.missing), deployment.spec.number
+    project = f"-p {deployment.project} " if deployment.project is not None else ""
+    return Letter(
+        FaultKind.FAILED,
+        MISSING,
+        "A secret is missing",
+        f"{number} needs {keys}, and nobody has set that for it in {deployment.kind}.",
+        f"cs secret:add {project}-e {deployment.kind} -s {deployment.service} "
+        f"-k {wanted.missing[0]}, then try again.",
+    )
 
 
 def _wait_for_retry(deployment: Deployment, wanted: Wanted, observed: Observed) -> Plan:

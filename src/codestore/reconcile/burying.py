@@ -7,6 +7,7 @@ from codestore.domain.services import Key, Service
 from codestore.domain.versions import Version
 from codestore.ports import Records
 from codestore.reconcile.doors import Doors
+from codestore.reconcile.resolving import unlocked
 
 
 async def bury(deployment: Deployment, doors: Doors) -> None:
@@ -17,6 +18,7 @@ async def bury(deployment: Deployment, doors: Doors) -> None:
     """
     now = doors.clock.now()
     async with doors.store.begin() as records:
+        safe = await unlocked(deployment.id, records, doors)
         found = await records.find(Deployment, service=deployment.service)
         ids = sorted(held.id for held in found)
         left = {id_ for id_ in ids if await records.get(Deployment, id_) is not None}
@@ -24,8 +26,13 @@ async def bury(deployment: Deployment, doors: Doors) -> None:
             return
         await records.emit(event_of(deployment, EventKind.REMOVED, "removed, with its data", now))
         await records.remove(deployment)
+        if safe is not None:
+            await safe.forget_sets(deployment.id)
+            await records.remove(*await safe.at(deployment.scope))
         if left == {deployment.id}:
             await _bury_service(records, deployment.service)
+            if safe is not None:
+                await records.remove(*await safe.of_service(deployment.service))
 
 
 async def _bury_service(records: Records, id_: str) -> None:

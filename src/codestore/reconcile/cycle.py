@@ -20,6 +20,7 @@ from codestore.ports import Records
 from codestore.reconcile.burying import bury
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
+from codestore.reconcile.resolving import resolve_secrets
 from codestore.reconcile.subject import Subject, read_subject
 
 _OF_THE_WISH = (
@@ -41,10 +42,13 @@ class Turn:
 async def cycle(id_: str, doors: Doors) -> Turn:
     """Take one turn for one deployment."""
     async with doors.store.begin() as records:
-        subject = await read_subject(records, doors.vault, id_)
+        subject = await read_subject(records, doors, id_)
     if subject is None:
         await _sweep(id_, doors)
         return Turn()
+    if subject.deployment.unresolved:
+        await resolve_secrets(id_, doors)
+        return Turn(again=True)
     plan, wanted = await consider(subject, doors)
     outcomes = await execute(plan.due, subject, wanted, doors)
     return await record(subject, plan, outcomes, doors)

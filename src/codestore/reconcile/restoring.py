@@ -17,7 +17,7 @@ from codestore.plan.canary import remembered
 from codestore.plan.desired import awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
-from codestore.reconcile.subject import Subject, key_scope, workload
+from codestore.reconcile.subject import Subject, all_secrets, key_scope, workload
 
 SIDE_BY_SIDE = 32
 log = structlog.get_logger(__name__)
@@ -42,8 +42,14 @@ async def _everything(doors: Doors) -> list[Subject]:
         keys: dict[str, list[Secret]] = defaultdict(list)
         for key in await records.find(Key):
             keys[key.scope].append(doors.vault.open(key.sealed))
+        secrets = await all_secrets(records, doors, deployments)
     return [
-        Subject(each, versions[each.service, each.spec.number], tuple(keys[key_scope(each)]))
+        Subject(
+            each,
+            versions[each.service, each.spec.number],
+            tuple(keys[key_scope(each)]),
+            secrets=secrets.get(each.id),
+        )
         for each in deployments
         if not each.spec.removed
     ]
@@ -61,7 +67,7 @@ async def _arm_sleepers(subjects: list[Subject], doors: Doors) -> None:
         deployment = subject.deployment
         artifact = artifacts.get(subject.version.digest)
         view = await doors.driver.observe(deployment.id)
-        if artifact is None or not may_be_armed(deployment, view):
+        if artifact is None or subject.secrets is None or not may_be_armed(deployment, view):
             return
         work = workload(subject, deployment.spec.revision, artifact, doors)
         async with turns:

@@ -1,19 +1,25 @@
 """The subject of a turn: a deployment with its version and the keys that open it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES, PROJECT_KINDS
+from codestore.domain.faults import Fault
 from codestore.domain.instances import Artifact, Workload
 from codestore.domain.manifest import Run
 from codestore.domain.overrides import Override, resources
 from codestore.domain.routing import Access
 from codestore.domain.secret import Secret
-from codestore.domain.services import Key
+from codestore.domain.secrets import DataKey, SecretSet, SetRef
+from codestore.domain.services import Key, Service
 from codestore.domain.versions import Seal, Version
 from codestore.ports import Records, Vault
 from codestore.reconcile.doors import Doors
+from codestore.safe import Safe, contents
+
+_MASKED = ("DATABASE_URL", "DATABASE_PASSWORD")  # of the platform's own variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +27,14 @@ class Subject:
     """What a turn is about, read in one transaction.
 
     ``version`` is the wanted one, ``live`` the one that serves meanwhile, if that is another.
+    ``secrets`` are those of each revision; ``None``: they do not open, nothing can be started.
     """
 
     deployment: Deployment
     version: Version
     keys: tuple[Secret, ...]
     live: Version | None = None
+    secrets: Mapping[int, Mapping[str, Secret]] | None = field(default_factory=dict)
 
     def of(self, revision: int) -> Version:
         """Return the version that a revision runs."""
@@ -42,7 +50,7 @@ class Subject:
         return self.version.seal
 
 
-async def read_subject(records: Records, vault: Vault, id_: str) -> Subject | None:
+async def read_subject(records: Records, doors: Doors, id_: str) -> Subject | None:
     """Read the deployment's side of the world; ``None`` when it is gone."""
     deployment = await records.get(Deployment, id_)
     if deployment is None:
@@ -51,12 +59,57 @@ async def read_subject(records: Records, vault: Vault, id_: str) -> Subject | No
     live, before = deployment.status.live, None
     if live is not None and live.revision != deployment.spec.revision:
         before = await _version(records, deployment, live.number)
-    return Subject(deployment, version, await _keys(records, vault, deployment), before)
+    keys = await _keys(records, doors.vault, deployment)
+    return Subject(deployment, version, keys, before, await _secrets(records, doors, deployment))
 
 
 async def _version(records: Records, deployment: Deployment, number: str) -> Version:
     (version,) = await records.find(Version, service=deployment.service, number=number)
     return version
+
+
+async def _secrets(
+    records: Records, doors: Doors, deployment: Deployment
+) -> Mapping[int, Mapping[str, Secret]]:
+    """Open the secrets of the wanted revision, and of the one that serves."""
+    refs = revisions(deployment)
+    if not any(ref.keys for ref in refs):
+        return {}
+    service = await records.get(Service, deployment.service)
+    organization = "" if service is None else service.organization
+    safe = Safe(records, doors.keyring, doors.clock, organization)
+    return {ref.revision: await safe.opened(ref) for ref in refs}
+
+
+async def all_secrets(
+    records: Records, doors: Doors, deployments: Iterable[Deployment]
+) -> Mapping[str, Mapping[int, Mapping[str, Secret]]]:
+    """Open the secrets of many deployments, in two questions.
+
+    Those that do not open are left out: the turn of their deployment meets that again, and tells.
+    """
+    keys = {key.id: key for key in await records.find(DataKey)}
+    sets = {held.id: held for held in await records.find(SecretSet)}
+    found = {}
+    for each in deployments:
+        refs = [ref for ref in revisions(each) if ref.keys]
+        with contextlib.suppress(Fault, KeyError):
+            found[each.id] = {ref.revision: _opened(ref, sets, keys, doors) for ref in refs}
+    return found
+
+
+def _opened(
+    ref: SetRef, sets: Mapping[str, SecretSet], keys: Mapping[str, DataKey], doors: Doors
+) -> Mapping[str, Secret]:
+    held = sets[ref.id]
+    return contents(doors.keyring.open(keys[held.data_key], held.place, held.sealed))
+
+
+def revisions(deployment: Deployment) -> list[SetRef]:
+    """Return the sets of the wanted revision, and of the one that serves."""
+    live = deployment.status.live
+    both = deployment.spec.secrets, None if live is None else live.secrets
+    return list(dict.fromkeys(ref for ref in both if ref is not None))
 
 
 async def _keys(records: Records, vault: Vault, deployment: Deployment) -> tuple[Secret, ...]:
@@ -83,17 +136,19 @@ def workload(
     manifest = subject.of(revision).seal.manifest
     policy = POLICIES[deployment.kind]
     override = manifest.overrides.get(deployment.kind, Override())
+    secrets = (subject.secrets or {}).get(revision, {})
     return Workload(
         deployment=deployment.id,
         revision=revision,
         artifact=artifact,
         run=run or manifest.run,
-        environment=_variables(subject, doors, database=manifest.database),
+        environment={**secrets, **_variables(subject, doors, database=manifest.database)},
         drain=policy.drain,
         preload=manifest.preload,
         scales=policy.max_instances > 1,
         health=manifest.health,
         resources=resources(policy, override),
+        masked=(*secrets, *_MASKED),
     )
 
 
@@ -102,7 +157,7 @@ def database_password(deployment: Deployment, vault: Vault) -> Secret:
     return vault.derive(f"database:{deployment.id}:{deployment.database}")
 
 
-def _variables(subject: Subject, doors: Doors, *, database: bool) -> Mapping[str, Secret]:
+def _variables(subject: Subject, doors: Doors, *, database: bool) -> dict[str, Secret]:
     deployment = subject.deployment
     variables = {
         "PROJECT_ID": Secret(deployment.project or ""),

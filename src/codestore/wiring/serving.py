@@ -96,7 +96,7 @@ def _clear(uploads: Path) -> None:
 
 async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: socket.socket) -> None:
     """Run API, loop and bulletin side by side until the API is told to end."""
-    office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs)
+    office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring)
     bulletin = Bulletin(doors.store)
 
     async def status() -> StatusView:

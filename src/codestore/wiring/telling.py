@@ -40,7 +40,7 @@ async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient
 async def canary_tally(doors: Doors, id_: str) -> Tally | None:
     """Tell what became of a canary's requests; ``None`` when there is none, or nobody knows."""
     async with doors.store.begin() as records:
-        subject = await read_subject(records, doors.vault, id_)
+        subject = await read_subject(records, doors, id_)
     if subject is None:
         return None
     try:
@@ -52,7 +52,7 @@ async def canary_tally(doors: Doors, id_: str) -> Tally | None:
 async def next_plan(doors: Doors, seen: Seen) -> PlanView:
     """Tell what the next turn of a deployment would do; changes nothing."""
     async with doors.store.begin() as records:
-        subject = await read_subject(records, doors.vault, seen.deployment.id)
+        subject = await read_subject(records, doors, seen.deployment.id)
     if subject is None:
         raise not_found("deployment", seen.deployment.id)
     plan, _ = await consider(subject, doors)

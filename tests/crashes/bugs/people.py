@@ -24,8 +24,8 @@ PEOPLE: tuple[Bug, ...] = (
     Bug(
         "what was left behind is not marked",
         MARKING,
-        "marks=marking(status.marks, Mark(live.number, letter.detail, now, PLATFORM)),",
-        "marks=status.marks,",
+        "        marks = marking(marks, Mark(live.number, letter.detail, now, PLATFORM))\n",
+        "        pass\n",
     ),
     Bug(
         "what failed stays wanted",

@@ -160,6 +160,7 @@ def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
         label=label.written(),
         memory=workload.resources.memory,
         cpu=workload.resources.cpu,
+        secrets=workload.masked,
     )
 
 
