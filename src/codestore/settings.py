@@ -24,6 +24,8 @@ SERVICE_PATH = "CODESTORE_SERVICE_PATH"
 READY_VERSIONS = "CODESTORE_READY_VERSIONS"
 MASTER_KEY = "CODESTORE_MASTER_KEY"
 MASTER_KEY_BEFORE = "CODESTORE_MASTER_KEY_BEFORE"
+API_RATE = "CODESTORE_API_RATE"
+HOSTS = "CODESTORE_HOSTS"
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -34,13 +36,17 @@ _FOR_BUILDS_PREFIXES = ("UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PRO
 class Choice:
     """What was said at the last start, kept so that the next one is the same.
 
-    ``ready_versions`` of each service stay runnable although they run nowhere.
+    ``ready_versions`` of each service stay runnable although they run nowhere. ``api_rate`` is how
+    many requests per second a token may make of the API; ``hosts`` are names, parted by commas, by
+    which the platform is called besides its address.
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     database_url: bool = False
     ready_versions: int = 10
+    api_rate: int = 50
+    hosts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Settings:
     database_url: str | None
     service_path: str
     ready_versions: int
+    api_rate: float
+    hosts: tuple[str, ...]
     build_environment: Mapping[str, str]
     master_keys: tuple[Secret | None, Secret | None] = (None, None)
 
@@ -150,7 +158,7 @@ def let_pass(data: Path) -> None:
 def choose(data: Path, host: str | None, port: int | None) -> Choice:
     """Combine what is said now with what was said at the last start, and keep it.
 
-    Raises ``ValueError`` for a number of versions that is none.
+    Raises ``ValueError`` for a number that is none.
     """
     file = data / "settings.json"
     choice = Choice(**json.loads(file.read_text())) if file.exists() else Choice()
@@ -159,7 +167,9 @@ def choose(data: Path, host: str | None, port: int | None) -> Choice:
         host=host or choice.host,
         port=port or choice.port,
         database_url=bool(os.environ.get(DATABASE_URL)) or choice.database_url,
-        ready_versions=_ready_versions(choice.ready_versions),
+        ready_versions=_whole(READY_VERSIONS, choice.ready_versions),
+        api_rate=_whole(API_RATE, choice.api_rate, most=1_000_000),
+        hosts=os.environ.get(HOSTS, choice.hosts),
     )
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.write_text(json.dumps(asdict(choice)))
@@ -167,12 +177,12 @@ def choose(data: Path, host: str | None, port: int | None) -> Choice:
     return choice
 
 
-def _ready_versions(before: int) -> int:
-    said = os.environ.get(READY_VERSIONS)
+def _whole(name: str, before: int, most: int = 10_000) -> int:
+    said = os.environ.get(name)
     if not said:
         return before
-    if not said.isdecimal() or not 1 <= int(said) <= 10_000:
-        raise ValueError(f"{READY_VERSIONS} must be a whole number from 1 to 10000, not {said!r}")
+    if not said.isdecimal() or not 1 <= int(said) <= most:
+        raise ValueError(f"{name} must be a whole number from 1 to {most}, not {said!r}")
     return int(said)
 
 
@@ -192,6 +202,8 @@ def read_settings(data: Path) -> Settings:
         database_url=os.environ.get(DATABASE_URL) or None,
         service_path=os.environ.get(SERVICE_PATH) or _SERVICE_PATH,
         ready_versions=choice.ready_versions,
+        api_rate=choice.api_rate,
+        hosts=tuple(name.strip() for name in choice.hosts.split(",") if name.strip()),
         build_environment=environment,
         master_keys=(_secret(MASTER_KEY), _secret(MASTER_KEY_BEFORE)),
     )

@@ -111,7 +111,7 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading)
     running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
     try:
-        yield Stage(create_app(desk), world, uploads)
+        yield Stage(create_app(desk, ("platform",), rate=1e6), world, uploads)
     finally:
         for task in running:
             task.cancel()

@@ -1,15 +1,22 @@
 """The application: every router, every error in one shape, docs at /docs."""
 
+from collections.abc import Collection
+
 from fastapi import FastAPI
 
 from codestore import __version__
 from codestore.api import metrics, problems, projects, rollouts, secrets, services, sla, watching
 from codestore.api.desk import Desk
+from codestore.api.doorway import Doorway
 from codestore.api.limits import BodyLimit
+from codestore.api.rates import Rates
+
+RATE = 50.0
+"""Requests per second that a token is good for, if nothing else is said."""
 
 
-def create_app(desk: Desk) -> FastAPI:
-    """Build the API over a desk."""
+def create_app(desk: Desk, names: Collection[str] = (), rate: float = RATE) -> FastAPI:
+    """Build the API over a desk, for a platform of these names, at a rate for each token."""
     app = FastAPI(
         title="codestore",
         version=__version__,
@@ -20,6 +27,8 @@ def create_app(desk: Desk) -> FastAPI:
     app.state.desk = desk
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Rates, rate=rate)
+    app.add_middleware(Doorway, names=names)  # the last one is the first to see a request
     for room in (services, projects, secrets, rollouts, watching, sla, metrics):
         app.include_router(room.router)
     return app

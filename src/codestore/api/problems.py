@@ -43,6 +43,14 @@ def answer_to(letter: Letter) -> JSONResponse:
     return _answer(problem(letter))
 
 
+def refusal(
+    status: HTTPStatus, code: str, detail: str, hint: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return the answer to a request that no handler gets to see."""
+    kind = f"urn:codestore:problem:{code}"
+    return _answer(Problem(kind, status.phrase, detail, int(status), code, hint), headers)
+
+
 def install(app: FastAPI) -> None:
     """Answer every kind of error with a problem; an unforeseen one tells nothing of its inside."""
     app.add_exception_handler(Fault, _on_fault)

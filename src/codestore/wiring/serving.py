@@ -111,7 +111,8 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     url_of, uploads = doors.gateway.url, str(settings.uploads)
     reading = doors.traffic.reading
     desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, uploads, reading)
-    server = Server(create_app(desk))
+    app = create_app(desk, (*settings.hosts, socket.gethostname()), settings.api_rate)
+    server = Server(app)
     async with asyncio.TaskGroup() as group:
         work = (
             Loop(doors).run(),
