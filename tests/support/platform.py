@@ -33,6 +33,8 @@ class Platform:
         default_factory=lambda: Path(tempfile.mkdtemp(prefix="cs-", dir=tempfile.gettempdir()))
     )
 
+    api_rate: int = 100_000  # tests are quicker than people
+
     @property
     def data(self) -> Path:
         return self.home / "data"
@@ -49,7 +51,7 @@ class Platform:
     def environment(self) -> dict[str, str]:
         own = {
             "CODESTORE_DATA": str(self.data),
-            "CODESTORE_API_RATE": "100000",  # tests are quicker than people
+            "CODESTORE_API_RATE": str(self.api_rate),
             "HOST_ONLY": "must not be seen by a service",
         }
         return {**os.environ, **own}

@@ -5,7 +5,17 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from codestore import __version__
-from codestore.api import metrics, problems, projects, rollouts, secrets, services, sla, watching
+from codestore.api import (
+    metrics,
+    openapi,
+    problems,
+    projects,
+    rollouts,
+    secrets,
+    services,
+    sla,
+    watching,
+)
 from codestore.api.desk import Desk
 from codestore.api.doorway import Doorway
 from codestore.api.limits import BodyLimit
@@ -31,4 +41,5 @@ def create_app(desk: Desk, names: Collection[str] = (), rate: float = RATE) -> F
     app.add_middleware(Doorway, names=names)  # the last one is the first to see a request
     for room in (services, projects, secrets, rollouts, watching, sla, metrics):
         app.include_router(room.router)
+    openapi.install(app)
     return app

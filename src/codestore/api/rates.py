@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from codestore.api.problems import refusal
 
 BURST = 4.0  # seconds of a rate that may come at once
+GUESSES = 0.2  # of the rate of a good token: so often an address may come without one
 KEPT = 10_000  # tokens, and addresses, that are remembered: about 3 MB
 V6_NETWORK = 64  # bits of an address: one who has a network has all addresses in it
 
@@ -57,9 +58,11 @@ class Buckets:
 class Rates:
     """Refuses who asks too often: 429, with the seconds to wait."""
 
-    def __init__(self, app: ASGIApp, rate: float) -> None:
+    def __init__(
+        self, app: ASGIApp, rate: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
-        self._tokens, self._addresses = Buckets(rate), Buckets(rate)
+        self._tokens, self._addresses = Buckets(rate, now=now), Buckets(rate * GUESSES, now=now)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless there were too many."""

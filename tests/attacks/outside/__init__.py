@@ -1,0 +1,1 @@
+"""From outside: somebody who has the platform's port and nothing else, or the wrong key."""
