@@ -106,8 +106,10 @@ def test_an_unavailable_route_has_no_cluster(make_route):
 
 def test_a_locked_route_ends_in_a_refusal_and_every_way_in_asks_for_a_key(make_route):
     for keys in ((), ("k",), ("k1", "k2")):
-        _, *ways_in, last = scope_routes(make_route("a", "unix:/a", keys=keys))
-        assert last["direct_response"] == {"status": 403}
+        _, *ways_in, wrong, missing = scope_routes(make_route("a", "unix:/a", keys=keys))
+        assert wrong["direct_response"] == {"status": 403}
+        assert missing["direct_response"] == {"status": 401}
+        assert "headers" not in missing["match"]  # whatever came so far ends here
         assert len(ways_in) == 2 * len(keys)
         assert all(way["match"]["headers"] for way in ways_in)
 
@@ -116,7 +118,7 @@ def test_what_is_ambiguous_is_refused_first_and_costs_nothing_of_the_rate(make_r
     limited = {"limits": Limits(rate=2.5)}
     for keys, more in ((None, {}), (("k",), limited), (("k",), {"unavailable": "asleep"})):
         first = scope_routes(make_route("a", "unix:/a", keys=keys, **more))[0]
-        assert first["direct_response"] == {"status": 400}
+        assert first["direct_response"] == {"status": 421}
         assert ("rate" in first.get("typed_per_filter_config", {})) == (more is limited)
     for resource in platform_resources():
         host = plain(resource)["route_configuration"]["virtual_hosts"][0]

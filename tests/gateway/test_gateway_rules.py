@@ -242,3 +242,25 @@ async def test_draining_endpoints_get_nothing_new(stage, make_route):
     )
     served = {(await stage.get(f"/{A}/x")).json()["service"] for _ in range(20)}
     assert served == {"new"}
+
+
+async def test_a_callers_own_request_id_is_passed_on_and_none_is_made_up(stage, make_route):
+    service = await stage.service("a")
+    await stage.gateway.publish(make_route("a", service.address))
+    assert "x-request-id" not in (await stage.get(f"/{A}/x")).json()["headers"]
+    told = (await stage.get(f"/{A}/x", x_request_id="mine")).json()
+    assert told["headers"]["x-request-id"] == "mine"
+
+
+async def test_an_unavailable_promised_deployment_says_why_whatever_the_caller_claims(
+    stage, make_route
+):
+    route = make_route("a", keys=("k",), unavailable="It failed.", promised=True)
+    await stage.gateway.publish(route)
+    await stage.gateway.publish(make_route("b", f"unix:{stage.folder}/nobody"))
+    claims = {"x_codestore_scope": "nobody", "x_forwarded_prefix": "nobody"}
+    refused = await stage.get(f"/{A}/x", x_user_authorization="k", **claims)
+    assert check_problem(refused, 503, "unavailable")["detail"] == "It failed."
+    check_problem(await stage.get(f"/{A}/x", **claims), 401, "key_missing")
+    unreached = await stage.get(f"/{B}/x", **claims)
+    assert "could not be reached" in check_problem(unreached, 503, "unavailable")["detail"]

@@ -24,8 +24,8 @@ TARGET_HEADER = "x-codestore-target"
 TARGET = "%REQ(:AUTHORITY)%%PATH(NQ:PATH)%"
 """Host and path, as the listener writes them into this header: ``HOST/{hash}/...``, no query."""
 
-AMBIGUOUS = "ambiguous"
-"""Name of the route that refuses."""
+AMBIGUOUS = 421
+"""The status by which the route that refuses is known; its callers are told 400."""
 
 # No host, two hosts, or a user in front of it. A dot, slash, backslash, percent sign or NUL in
 # disguise of a disguise: others may follow an encoded percent sign, "50%25" is a name like any.
@@ -36,7 +36,7 @@ def refusing_route() -> Any:
     """Build the route that refuses what is ambiguous."""
     regex = StringMatcher(safe_regex=RegexMatcher(regex=_AMBIGUOUS))
     match = RouteMatch(prefix="/", headers=[HeaderMatcher(name=TARGET_HEADER, string_match=regex)])
-    return EnvoyRoute(name=AMBIGUOUS, match=match, direct_response=DirectResponseAction(status=400))
+    return EnvoyRoute(match=match, direct_response=DirectResponseAction(status=AMBIGUOUS))
 
 
 def _header(name: str, **match: Any) -> dict[str, Any]:

@@ -6,10 +6,9 @@ stops Envoy with a clear message instead of being refused later.
 
 from typing import Any
 
-from codestore.domain.routing import KEY_HEADER
 from codestore.gateway.ambiguity import TARGET, TARGET_HEADER
 from codestore.gateway.limits import body_filter, rate_filter
-from codestore.gateway.problems import KEY_NOTE, PREFIX_HEADER, local_replies
+from codestore.gateway.problems import local_replies, nobody_filter
 
 # Programs run by the old gateway interface take "proxy" for the one they should use (httpoxy).
 FORGED_PREFIXES = ("x-envoy-", "x-forwarded-", "proxy")
@@ -43,20 +42,26 @@ def connection_manager() -> dict[str, Any]:
     segments stay as they are: they may mean something to a service, and for the gateway they only
     make a first segment that nothing is served under. An encoded slash or backslash is refused:
     one server takes it for a separator and the next one does not.
+
+    Filters: each would cost every request a microsecond or two, so all are switched off but where
+    a deployment needs one. What is done for all (``scopes``: keys, headers, when to try again) the
+    router does by itself.
     """
-    behind = [rate_filter(), _departure(), _router()]
+    behind = [rate_filter(), nobody_filter(), _router()]
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "codec_type": "AUTO",
         "scoped_routes": _scoped_routes(),
         "early_header_mutation_extensions": [_arrival()],
-        "http_filters": [_key_filter(), body_filter(), *behind],
+        "http_filters": [body_filter(), *behind],
         "local_reply_config": local_replies(),
         # What comes over a WebSocket is no body.
-        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [_key_filter(), *behind]}],
+        "upgrade_configs": [{"upgrade_type": "websocket", "filters": behind}],
         "use_remote_address": True,
         "internal_address_config": {},
+        # Nothing writes one down, so it would tell nobody anything. A caller's own is passed on.
+        "generate_request_id": False,
         "server_name": "codestore",
         "server_header_transformation": "APPEND_IF_ABSENT",
         "normalize_path": True,
@@ -119,43 +124,6 @@ def _arrival() -> dict[str, Any]:
     }
 
 
-def _key_filter() -> dict[str, Any]:
-    """After the route is chosen: take the key out of the request, and note that there was one."""
-    namespace, key = KEY_NOTE
-    note = {"metadata_namespace": namespace, "key": key, "value": "present"}
-    rule = {"header": KEY_HEADER, "on_header_present": note, "remove": True}
-    return {
-        "name": "envoy.filters.http.header_to_metadata",
-        "typed_config": {
-            "@type": f"{_TYPE}.filters.http.header_to_metadata.v3.Config",
-            "request_rules": [rule],
-        },
-    }
-
-
-def _departure() -> dict[str, Any]:
-    """Before the request leaves: the prefix it had (routes are named by it), and when to try again.
-
-    A second try is made only where no instance can have seen the first one. Said by header, this is
-    one policy for all; said by route, each deployment would hold a copy.
-    """
-    return {
-        "name": "envoy.filters.http.header_mutation",
-        "typed_config": {
-            "@type": f"{_TYPE}.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {
-                "request_mutations": [
-                    {"remove": TARGET_HEADER},
-                    _forget_envoys_headers(),
-                    _set(PREFIX_HEADER, "%ROUTE_NAME%"),
-                    _set("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request"),
-                    _set("x-envoy-max-retries", "2"),
-                ]
-            },
-        },
-    }
-
-
 def _router() -> dict[str, Any]:
     return {
         "name": "envoy.filters.http.router",
@@ -170,10 +138,6 @@ def _forget_forged() -> list[dict[str, Any]]:
     """Forget what only a gateway may say. Envoy tells anew who called, and over what."""
     prefixes = [{"remove_on_match": {"key_matcher": {"prefix": each}}} for each in FORGED_PREFIXES]
     return [*prefixes, *({"remove": each} for each in FORGED)]
-
-
-def _forget_envoys_headers() -> dict[str, Any]:
-    return {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}}
 
 
 def _set(name: str, value: str) -> dict[str, Any]:

@@ -7,17 +7,22 @@ The first entry that fits counts.
 from dataclasses import dataclass
 from typing import Any
 
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import (
+    HeaderMutation as HeaderMutationRule,
+)
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation,
+    HeaderMutationPerRoute,
+    Mutations,
+)
+
 from codestore.domain.routing import KEY_HEADER
-from codestore.gateway.ambiguity import AMBIGUOUS, FOREIGN_UPGRADE, NO_PATH
-
-KEY_NOTE = ("codestore.gateway", "key")
-"""Metadata by which the listener notes that a request brought a key (it is removed by then)."""
-
-PREFIX_HEADER = "x-forwarded-prefix"
-"""Header that tells a service the prefix of a request: the listener writes the route's name in."""
+from codestore.gateway.ambiguity import AMBIGUOUS, FOREIGN_UPGRADE, NO_PATH, TARGET_HEADER
 
 NOBODY = "nobody"
-"""Name of the routes that lead nowhere; their metadata ``REASON`` says why."""
+"""A filter that notes, in the header of the target, that a route leads nowhere; ``REASON`` says
+why."""
 
 REASON = ("codestore.gateway", "reason")
 
@@ -30,7 +35,7 @@ _EVENTS_HINT = "Try again in a moment; cs events shows what happens to the deplo
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One answer. It applies to ``status``, and only ``flags``, with a key, or on a ``route``.
+    """One answer. It applies to ``status``, and only ``flags``, or where ``nobody`` is.
 
     ``asked`` is a matcher of a header that the request must have.
     ``answer`` replaces the status, ``headers`` are added to the response. ``detail`` may use
@@ -43,9 +48,8 @@ class Problem:
     detail: str
     hint: str
     flags: tuple[str, ...] = ()
-    needs_key: bool = False
     asked: dict[str, Any] | None = None
-    route: str = ""
+    nobody: bool = False
     answer: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -53,8 +57,8 @@ class Problem:
 _RETRY_SOON = (("retry-after", "1"),)
 PROBLEMS = (
     Problem(
-        status=400,
-        route=AMBIGUOUS,
+        status=AMBIGUOUS,
+        answer=400,
         code="ambiguous_request",
         title="Bad Request",
         detail="The path or the host of the request may be read in more than one way.",
@@ -80,15 +84,13 @@ PROBLEMS = (
     ),
     Problem(
         status=403,
-        needs_key=True,
         code="wrong_key",
         title="Forbidden",
         detail="This key does not open this deployment.",
         hint=_KEY_HINT,
     ),
     Problem(
-        status=403,
-        answer=401,
+        status=401,
         code="key_missing",
         title="Unauthorized",
         detail="This deployment is called with a key.",
@@ -122,7 +124,7 @@ PROBLEMS = (
     ),
     Problem(
         status=503,
-        route=NOBODY,
+        nobody=True,
         code="unavailable",
         title="Service Unavailable",
         detail=f"%METADATA(ROUTE:{':'.join(REASON)})%",
@@ -191,6 +193,22 @@ PROBLEMS = (
 )
 
 
+def nobody_filter() -> dict[str, Any]:
+    """Build the filter that notes it, switched off: the routes that lead nowhere switch it on."""
+    config = {"@type": f"type.googleapis.com/{HeaderMutation.DESCRIPTOR.full_name}"}
+    return {"name": NOBODY, "disabled": True, "typed_config": config}
+
+
+def noting_nobody() -> Any:
+    """Build what switches it on for a route. No target is taken for it: each has a ``/``."""
+    note = HeaderValueOption(
+        header=HeaderValue(key=TARGET_HEADER, value=NOBODY),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    mutations = Mutations(request_mutations=[HeaderMutationRule(append=note)])
+    return HeaderMutationPerRoute(mutations=mutations)
+
+
 def local_replies() -> dict[str, Any]:
     """Build Envoy's local reply configuration from the table, with a plain problem for the rest."""
     return {
@@ -224,14 +242,10 @@ def _filter(problem: Problem) -> dict[str, Any]:
     ]
     if problem.flags:
         filters.append({"response_flag_filter": {"flags": list(problem.flags)}})
-    if problem.needs_key:
-        namespace, key = KEY_NOTE
-        noted = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
-        filters.append({"metadata_filter": {"matcher": noted, "match_if_key_not_found": False}})
     if problem.asked:
         filters.append({"header_filter": {"header": problem.asked}})
-    if problem.route:
-        named = {"name": PREFIX_HEADER, "string_match": {"exact": problem.route}}
+    if problem.nobody:
+        named = {"name": TARGET_HEADER, "string_match": {"exact": NOBODY}}
         filters.append({"header_filter": {"header": named}})
     return filters[0] if len(filters) == 1 else {"and_filter": {"filters": filters}}
 

@@ -1,9 +1,10 @@
 """The routes of one scope: who passes, where to, and with which path.
 
-The order of the routes is the rule: the first one refuses what is ambiguous, the last one whatever
-is left. They say as little as possible, because every deployment pays for them: what is the same
-for all (removing the key, naming the prefix, when to try again, the bodies of refusals) is done
-once, in ``listener`` and ``problems``.
+The order of the routes is the rule: the first one refuses what is ambiguous, the last ones whatever
+is left. They say as little as possible, because every deployment holds them in memory: what can be
+said once for a scope is, and the bodies of refusals are the same for all (``problems``). What a
+request needs done (its key taken away, its prefix told, a second try) is said here and not by
+filters, which cost each request more.
 
 Every route names its hash again although the scope is chosen by it: should Envoy ever choose a
 wrong scope, nothing in it fits, and the answer is 404 rather than someone else's service.
@@ -12,7 +13,7 @@ wrong scope, nothing in it fits, and the answer is 404 rather than someone else'
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -28,10 +29,10 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from codestore.domain.routing import KEY_HEADER, Access, Route, Split
-from codestore.gateway.ambiguity import refusing_route
-from codestore.gateway.clusters import seconds, split_name
+from codestore.gateway.ambiguity import TARGET_HEADER, refusing_route
+from codestore.gateway.clusters import packed, seconds, split_name
 from codestore.gateway.limits import enforced, uncounted
-from codestore.gateway.problems import NOBODY, REASON
+from codestore.gateway.problems import NOBODY, REASON, noting_nobody
 
 CONTROL_CLUSTER = "control"
 PLATFORM_SEGMENTS = (
@@ -45,10 +46,15 @@ PLATFORM_SEGMENTS = (
     "static",
     "favicon.ico",
 )
+PREFIX_HEADER = "x-forwarded-prefix"
+"""Header that tells a service what was taken off the path of a request."""
+
 LATER = 1.0
 """Seconds by which the patience with a silent client exceeds the one with a silent service."""
 MAX_REASON = 1_000
 """Characters of a reason that are passed on; Envoy takes 4 KiB at most."""
+# Nobody behind the gateway sees these. Envoy itself adds one of the last two to each request.
+_OURS_ALONE = (KEY_HEADER, TARGET_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
 
 def deployment_scope(route: Route) -> Any:
@@ -60,6 +66,7 @@ def deployment_scope(route: Route) -> Any:
     made = _scope(route.hash, route.hash, routes)
     if route.unavailable is None:
         host = made.route_configuration.virtual_hosts[0]
+        _prepare(host, route.hash)
         # Once the request is there in full, the router waits for the service, and what it gives up
         # is counted where the request was led. A time-out of the stream itself, which it needs for
         # the rest, would not be.
@@ -77,7 +84,24 @@ def platform_scope(segment: str) -> Any:
     match = RouteMatch(path_separated_prefix=f"/{segment}") if segment else RouteMatch(path="/")
     action = RouteAction(cluster=CONTROL_CLUSTER, timeout=seconds(0), idle_timeout=seconds(0))
     routes = [refusing_route(), EnvoyRoute(match=match, route=action)]
-    return _scope(f"platform/{segment}", segment, routes)
+    made = _scope(f"platform/{segment}", segment, routes)
+    _prepare(made.route_configuration.virtual_hosts[0])
+    return made
+
+
+def _prepare(host: Any, prefix: str | None = None) -> None:
+    """Say what becomes of a request before it leaves, and when it is tried again.
+
+    A second try is made only where no instance can have seen the first one.
+    """
+    host.request_headers_to_remove.extend(_OURS_ALONE)
+    if prefix is not None:
+        told = HeaderValue(key=PREFIX_HEADER, value=f"/{prefix}")
+        host.request_headers_to_add.add(
+            header=told, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+        )
+    host.retry_policy.retry_on = "connect-failure,refused-stream,reset-before-request"
+    host.retry_policy.num_retries.value = 2
 
 
 def _scope(name: str, segment: str, routes: Sequence[Any]) -> Any:
@@ -117,13 +141,13 @@ def _answer(route: Route, match: Any) -> Any:
         action.cluster = route.hash
     else:
         action.weighted_clusters.CopyFrom(_shares(route.hash, route.split))
-    # The listener tells the service its prefix by the name of the route.
-    return EnvoyRoute(name=f"/{route.hash}", match=match, route=action)
+    return EnvoyRoute(match=match, route=action)
 
 
 def _counted(route: Route, match: Any, reason: str) -> Any:
     """Lead requests to where nobody is: the 503 is counted there, its reason comes from here."""
-    made = EnvoyRoute(name=NOBODY, match=match, route=RouteAction(cluster=route.hash))
+    made = EnvoyRoute(match=match, route=RouteAction(cluster=route.hash))
+    made.typed_per_filter_config[NOBODY].CopyFrom(packed(noting_nobody()))
     namespace, key = REASON
     made.metadata.filter_metadata[namespace].fields[key].string_value = reason
     return made
@@ -154,10 +178,13 @@ def _required_headers(route: Route) -> Iterator[list[Any]]:
 
 
 def _refused(route: Route) -> Iterator[Any]:
-    """Refuse the rest; ``problems`` makes a 401 of the 403 where no key was brought at all."""
-    if route.access is Access.KEY:
-        refusal = _refusal(RouteMatch(path_separated_prefix=f"/{route.hash}"), 403)
-        yield _uncounted(route, refusal)
+    """Refuse the rest: those that bring another key, and those that bring none at all."""
+    if route.access is not Access.KEY:
+        return
+    brought = [HeaderMatcher(name=KEY_HEADER, present_match=True)]
+    for headers, status in ((brought, 403), ([], 401)):
+        match = RouteMatch(path_separated_prefix=f"/{route.hash}", headers=headers)
+        yield _uncounted(route, _refusal(match, status))
 
 
 def _uncounted(route: Route, refusal: Any) -> Any:
