@@ -648,7 +648,7 @@ async def test_what_nobody_thought_of_does_not_end_the_counting(
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.001)
 
