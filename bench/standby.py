@@ -49,8 +49,9 @@ from codestore.cli.client import path
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.ids import make_hash, make_id
+from codestore.domain.keys import Key
 from codestore.domain.marking import mark_standby
-from codestore.domain.services import Key, Service
+from codestore.domain.services import Service
 from codestore.domain.standby import Depth, Standby
 from codestore.domain.versions import Version
 from codestore.settings import read_settings

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +19,11 @@ from codestore.api.app import create_app
 from codestore.api.desk import Desk
 from codestore.clock import SystemClock
 from codestore.domain.canary import Tally
+from codestore.domain.deployments import Deployment
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.services import User
+from codestore.reconcile.doors import Doors
+from codestore.reconcile.letting_in import let_in
 from codestore.reconcile.loop import Loop
 from codestore.store.memory import MemoryStore
 from codestore.wire import PlanView
@@ -42,6 +45,7 @@ class Stage:
     app: FastAPI
     world: World
     uploads: Path
+    doors: Doors
 
     def client(self, name: str | None = ADA) -> httpx.AsyncClient:
         """Return a client of a person's, or of nobody's."""
@@ -108,10 +112,17 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
 
     url_of = doors.gateway.url
     reading = world.traffic.reading
-    desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading)
+
+    async def keys_in_force(deployments: Iterable[Deployment]) -> None:
+        await let_in(deployments, doors)
+
+    desk = Desk(
+        office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading, keys_in_force
+    )
     running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
     try:
-        yield Stage(create_app(desk, ("platform",), rate=1e6), world, uploads)
+        app = create_app(desk, ("platform",), rate=1e6)
+        yield Stage(app, world, uploads, doors)
     finally:
         for task in running:
             task.cancel()

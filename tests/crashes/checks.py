@@ -8,7 +8,8 @@ from codestore.domain.deployments import Deployment, State
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.instances import InstanceState
-from codestore.domain.services import Key, Service
+from codestore.domain.keys import Key
+from codestore.domain.services import Service
 from codestore.domain.versions import Version
 from codestore.plan.model import Verdict
 from codestore.reconcile.cycle import consider

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
+from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
-from codestore.domain.services import Key, Project, Service
+from codestore.domain.services import Project, Service
 from codestore.domain.versions import Version
 from codestore.ports import N, Noun, Records
 from codestore.store.memory import MemoryStore
@@ -18,7 +19,7 @@ from tests.crashes.fuse import Fuse
 from tests.support.fakes import CrashError
 
 KINDS: Final[tuple[type[Any], ...]] = (
-    *(Project, Service, Environment, Version, Key, Deployment),
+    *(Project, Service, Environment, Version, Key, Client, Usage, Deployment),
     *(DataKey, SealedSecret, SecretSet),
 )
 T = TypeVar("T")

@@ -122,7 +122,7 @@ def test_what_is_ambiguous_is_refused_first_and_costs_nothing_of_the_rate(make_r
         assert ("rate" in first.get("typed_per_filter_config", {})) == (more is limited)
     for resource in platform_resources():
         host = plain(resource)["route_configuration"]["virtual_hosts"][0]
-        assert host["routes"][0]["direct_response"] == {"status": 400}
+        assert host["routes"][0]["direct_response"] == {"status": 421}
 
 
 @pytest.mark.parametrize(

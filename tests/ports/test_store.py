@@ -11,7 +11,8 @@ import pytest
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment, Kind
 from codestore.domain.faults import Fault, FaultKind
-from codestore.domain.services import Key, Project, Service, User
+from codestore.domain.keys import Client, Key
+from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 from codestore.ports import Noun, Page, Store
 from codestore.store.memory import MemoryStore
@@ -56,6 +57,8 @@ MAKERS = (
     nouns.data_key,
     nouns.secret,
     nouns.secret_set,
+    nouns.client,
+    nouns.usage,
 )
 
 
@@ -91,6 +94,7 @@ FILTERS: list[tuple[type[Any], Any, tuple[str, ...]]] = [
     (Version, nouns.version, ("service", "number")),
     (Deployment, nouns.deployment, ("service", "environment", "project", "hash")),
     (Key, nouns.key, ("scope",)),
+    (Client, nouns.client, ("project", "email")),
 ]
 
 
@@ -152,6 +156,7 @@ UNIQUE: list[tuple[str, Any, tuple[str, ...]]] = [
     ("service", nouns.service, ("organization", "name")),
     ("project", nouns.project, ("organization", "name")),
     ("version", nouns.version, ("service", "number")),
+    ("client", nouns.client, ("project", "email")),
     ("deployment", nouns.deployment, ("hash",)),
     ("deployment", nouns.deployment, ("environment", "service")),
 ]

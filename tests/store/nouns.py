@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from codestore.domain.deployments import Deployment, Spec
 from codestore.domain.environments import Environment, Kind
 from codestore.domain.events import Event, EventKind
+from codestore.domain.keys import Client, Key, KeyKind, Usage
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.overrides import Override
 from codestore.domain.secrets import DataKey, Scope, SealedSecret, SecretSet
-from codestore.domain.services import Key, KeyKind, Project, Service, User
+from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Seal, Version
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -86,6 +87,15 @@ def secret_set(**fields: str) -> SecretSet:
     return replace(held, **fields)  # type: ignore[arg-type]
 
 
+def client(**fields: str) -> Client:
+    n = number()
+    return replace(Client(f"cli-{n}", "prj-1", f"ann{n}@example.org", NOW, "ann"), **fields)  # type: ignore[arg-type]
+
+
+def usage(**fields: str) -> Usage:
+    return replace(Usage(f"cli-{number()}", 3, NOW, "run", {"a": 3}), **fields)  # type: ignore[arg-type]
+
+
 def event(deployment_: str, message: str = "", **fields: str) -> Event:
     held = Event(deployment_, "svc-1", "env-1", None, 1, EventKind.ASKED, message, NOW)
     return replace(held, **fields)  # type: ignore[arg-type]
@@ -105,7 +115,8 @@ st.register_type_strategy(
 DRAWN = {
     kind: st.from_type(kind)
     for kind in (
-        *(User, Service, Project, Environment, Version, Deployment, Key, Event),
+        *(User, Service, Project, Environment, Version, Deployment),
+        *(Key, Client, Usage, Event),
         *(DataKey, SealedSecret, SecretSet),
     )
 }

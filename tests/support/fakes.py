@@ -15,7 +15,7 @@ from codestore.domain.secret import Secret
 from codestore.domain.secrets import DataKey
 from codestore.domain.versions import Migration, Seal
 from codestore.drivers.fake import FakeDriver
-from codestore.ports import Counters, Reading, Store
+from codestore.ports import Calls, Counters, Reading, Store
 from codestore.reconcile.doors import Doors
 
 GRACE = timedelta(hours=1)  # for which a bundle stays although nobody names it yet
@@ -210,6 +210,9 @@ class FakeTraffic:
 
     async def split(self, hash_: str, revision: int) -> Tally:
         return self.canaries.get((hash_, revision), self.canary)
+
+    async def calls(self) -> Calls:
+        return Calls("fake")
 
     async def reading(self, hashes: Collection[str]) -> Reading:
         if self.away:

@@ -10,9 +10,9 @@ from codestore.domain.environments import Environment
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault, FaultKind, Letter, not_found
 from codestore.domain.ids import make_hash, make_id
+from codestore.domain.keys import Key, KeyKind, plain_key
 from codestore.domain.names import shown
-from codestore.domain.secret import Secret
-from codestore.domain.services import Key, KeyKind, Project, Service, User, require_member
+from codestore.domain.services import Project, Service, User, require_member
 from codestore.ports import Builder, Clock, Keyring, Logs, N, Records, Store, Vault
 
 
@@ -47,11 +47,12 @@ class Office:
         """Return fresh digits for a URL."""
         return make_hash(self.clock.token())
 
-    def new_key(self, scope: str) -> Key:
-        """Return a fresh developer key for a service or a project, sealed."""
+    def new_key(self, scope: str, client: str = "") -> Key:
+        """Return a fresh key, sealed: of a service's or project's developers, or of a client."""
         key_id = self.new_id("key")
-        sealed = self.vault.seal(Secret(f"cs_dev_{self.clock.token()}"))
-        return Key(key_id, scope, KeyKind.DEVELOPER, sealed, self.clock.now())
+        kind = KeyKind.CLIENT if client else KeyKind.DEVELOPER
+        sealed = self.vault.seal(plain_key(kind, self.clock.token()))
+        return Key(key_id, scope, kind, sealed, self.clock.now(), client)
 
 
 async def authenticate(office: Office, token: str) -> User:

@@ -16,9 +16,10 @@ from codestore.domain.canary import Canary
 from codestore.domain.deployments import Deployment, doomed, require_idle, retargeted
 from codestore.domain.environments import POLICIES, PROJECT_KINDS, Environment, Kind, project_kind
 from codestore.domain.faults import conflict, invalid
+from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.names import check_name
 from codestore.domain.overrides import Override
-from codestore.domain.services import Key, Project, Service, User
+from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 from codestore.safe import Safe
 
@@ -87,7 +88,10 @@ async def delete_project(office: Office, user: User, ref: str) -> Project:
             )
         environments = await records.find(Environment, project=project.id)
         keys = await records.find(Key, scope=project.id)
-        await records.remove(*keys, *environments, project, *await safe.of_project(project.id))
+        clients = await records.find(Client, project=project.id)
+        used = [Usage(client.id) for client in clients]
+        await records.remove(*used, *clients, *keys, *environments, project)
+        await records.remove(*await safe.of_project(project.id))
     return project
 
 

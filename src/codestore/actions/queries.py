@@ -11,18 +11,11 @@ from codestore.domain.environments import PROJECT_KINDS, Environment, Kind
 from codestore.domain.events import Event
 from codestore.domain.faults import not_found
 from codestore.domain.instances import LogLine
+from codestore.domain.keys import Key, KeyKind
 from codestore.domain.manifest import Manifest
 from codestore.domain.names import shown
 from codestore.domain.secret import Secret
-from codestore.domain.services import (
-    Key,
-    KeyKind,
-    Project,
-    Service,
-    User,
-    require_member,
-    require_owner,
-)
+from codestore.domain.services import Project, Service, User, require_member, require_owner
 from codestore.domain.versions import Version
 from codestore.ports import Page, Records
 

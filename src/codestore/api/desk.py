@@ -1,6 +1,6 @@
 """What the handlers share: the office, the bulletin, and what only the composition root knows."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from codestore.actions.office import Office, authenticate
 from codestore.actions.queries import Seen, Selection
 from codestore.actions.waiting import Bulletin
 from codestore.domain.canary import Tally
+from codestore.domain.deployments import Deployment
 from codestore.domain.services import User
 from codestore.ports import Page, Reading
 from codestore.wire import PlanView
@@ -31,6 +32,7 @@ class Desk:
     tally_of: Callable[[str], Awaitable[Tally | None]]
     uploads: str
     reading: Callable[[Collection[str]], Awaitable[Reading]]
+    let_in: Callable[[Iterable[Deployment]], Awaitable[None]]
 
 
 _bearer = HTTPBearer(auto_error=False, description="The token of your profile.")

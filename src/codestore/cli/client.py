@@ -14,7 +14,15 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from codestore.cli.messages import Message, read_messages
 from codestore.cli.problems import CommandError, answered, unreachable, wrong_usage
-from codestore.wire.asks import Inclusion, NewHold, NewProject, Promotion, Roll
+from codestore.wire.asks import (
+    Inclusion,
+    NewClient,
+    NewHold,
+    NewProject,
+    Promotion,
+    Roll,
+    Rotation,
+)
 from codestore.wire.secrets import NewSecret, Rekeying
 
 _READ = 30.0  # seconds for an answer to a question
@@ -25,7 +33,17 @@ _BLOCK = 1 << 18
 _ENDINGS = (OSError, http.client.HTTPException)
 
 Query = Mapping[str, str | int | Sequence[str] | None]
-Wish = NewProject | Inclusion | Promotion | Roll | NewHold | NewSecret | Rekeying
+Wish = (
+    NewProject
+    | Inclusion
+    | Promotion
+    | Roll
+    | NewHold
+    | NewSecret
+    | Rekeying
+    | NewClient
+    | Rotation
+)
 
 
 def path(*segments: str) -> str:

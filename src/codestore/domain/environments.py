@@ -44,7 +44,7 @@ class Policy:
     is the share of requests that must succeed in a month (``None``: no promise). ``concurrency``
     is how many requests at once are meant for one instance; between ``min_instances`` and
     ``max_instances`` their number follows it. With ``returns`` a young version that fails gives
-    way to the one before.
+    way to the one before. ``clients``: keys of a project's clients open it, too.
     """
 
     kind: Kind
@@ -63,6 +63,7 @@ class Policy:
     concurrency: int = 40
     returns: bool = False
     promise: float | None = None
+    clients: bool = False
 
 
 _RULES = Limits(
@@ -113,6 +114,7 @@ POLICIES: dict[Kind, Policy] = {
         resources=Resources(memory=1024 * MEBIBYTE, cpu=2.0),
         returns=True,
         promise=0.999,
+        clients=True,
     ),
 }
 

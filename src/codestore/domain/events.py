@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     REVEALED = "revealed"
     BUDGET_BURNING = "budget_burning"
     BUDGET_CALM = "budget_calm"
+    KEYS = "keys"
     REMOVED = "removed"
 
 

@@ -57,14 +57,23 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """A client with a key of its own. Its requests are counted by its id, whatever the key."""
+
+    id: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One deployment as the gateway sees it.
 
     ``hash`` is the first path segment (32 hex digits, not guessable); it is not passed on.
-    With ``Access.KEY`` a request needs one of ``keys`` in ``x-user-authorization``; the header is
-    removed before the service sees the request. ``unavailable`` replaces the endpoints by a 503
-    that gives this reason. ``revision`` moves with the version behind a shared endpoint: from
-    then on no connection is used that leads to the one before. ``split`` leads a share elsewhere.
+    With ``Access.KEY`` a request needs one of ``keys`` or the key of one of ``callers`` in
+    ``x-user-authorization``; the header is removed before the service sees the request.
+    ``unavailable`` replaces the endpoints by a 503 that gives this reason. ``revision`` moves with
+    the version behind a shared endpoint: from then on no connection is used that leads to the one
+    before. ``split`` leads a share elsewhere.
     With ``promised`` whatever is not served is counted, too: also what is ``unavailable``.
     """
 
@@ -78,3 +87,9 @@ class Route:
     revision: int = 0
     split: Split | None = None
     promised: bool = False
+    callers: tuple[Caller, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Everything in it that nobody may read in a message about it."""
+        return (*self.keys, *(caller.key for caller in self.callers))

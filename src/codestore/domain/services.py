@@ -1,8 +1,7 @@
-"""Services, projects, keys and people: who made what, and who may reach it."""
+"""Services, projects and people: who made what, and who may reach it."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from codestore.domain.faults import Fault, FaultKind, Letter, not_found
 
@@ -40,27 +39,6 @@ class Project:
     created_at: datetime
 
 
-class KeyKind(StrEnum):
-    """What a key opens: everything of its scope, or production only."""
-
-    DEVELOPER = "developer"
-    CLIENT = "client"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key for ``x-user-authorization``. ``scope`` is a service's or project's id.
-
-    ``sealed`` opens only with the platform's master key; the plain value is stored nowhere.
-    """
-
-    id: str
-    scope: str
-    kind: KeyKind
-    sealed: str
-    created_at: datetime
-
-
 def require_member(what: str, name: str, organization: str, user: User) -> None:
     """Hide what belongs to another organization: it does not exist for this user."""
     if user.organization != organization:
@@ -77,5 +55,19 @@ def require_owner(service: Service, user: User, act: str) -> None:
                 "Not yours",
                 f"Only the owner of {service.name} may {act}.",
                 "Ask its owner, or make a service of your own.",
+            )
+        )
+
+
+def require_project_owner(project: Project, user: User, act: str) -> None:
+    """Only the maker of a project handles its keys."""
+    if user.id != project.owner:
+        raise Fault(
+            Letter(
+                FaultKind.FORBIDDEN,
+                "not_owner",
+                "Not yours",
+                f"Only the owner of {project.name} may {act}.",
+                "Ask its owner.",
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from codestore.domain.faults import Fault, unavailable
-from codestore.gateway.counting import KEPT, NAME, Figures, read_figures
+from codestore.gateway.counting import CALLED, KEPT, NAME, Figures, read_calls, read_figures
 
 NAMED = 200  # deployments asked for by hash; of more, all are asked for
 
@@ -79,6 +79,13 @@ class EnvoyAdmin:
         answer = await self._http.get("/stats", params={"format": "prometheus", "filter": filter_})
         answer.raise_for_status()
         return read_figures(answer.text)
+
+    async def calls(self) -> dict[str, dict[str, int]]:
+        """Return how often each client called, by its id and the hash of the deployment."""
+        query = {"format": "prometheus", "filter": f"^{CALLED}$"}
+        answer = await self._http.get("/stats", params=query)
+        answer.raise_for_status()
+        return read_calls(answer.text)
 
     async def _json(self, path: str, **query: str) -> dict[str, Any]:
         answer = await self._http.get(path, params=query)

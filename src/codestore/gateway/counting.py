@@ -26,6 +26,9 @@ NAME = "[0-9a-f]{32}(-[0-9]+)?-[0-9a-f]{8}"
 KEPT = "active|total|completed|[1-5]xx|active_overflow|pending_overflow|time"
 """The figures that Envoy keeps, as a regular expression. Every other would cost memory."""
 
+CALLED = r"vhost\.[0-9a-f]{32}\.route\.[a-z0-9-]+\.upstream_rq_total"
+"""What requests of clients count under (see ``scopes``), as a regular expression."""
+
 BUCKETS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
 """Upper bounds in milliseconds by which durations are told."""
 
@@ -35,6 +38,11 @@ SOURCES = 64
 _LINE = re.compile(
     r"^envoy_cluster_upstream_rq_(\w+)"
     r'\{(?:envoy_response_code_class="(\d)",)?envoy_cluster_name="([^"]+)"(?:,le="([^"]+)")?\}'
+    r" (\S+)$",
+    re.MULTILINE,
+)
+_CALL_LINE = re.compile(
+    r'^envoy_vhost_route_upstream_rq_total\{envoy_virtual_host="([^"]+)",envoy_route="([^"]+)"\}'
     r" (\S+)$",
     re.MULTILINE,
 )
@@ -52,6 +60,17 @@ def read_figures(text: str) -> dict[str, Figures]:
     for name, class_, cluster, bound, value in _LINE.findall(text):
         figure = f"{class_}xx" if class_ else f"le={bound}" if bound else name
         found.setdefault(cluster, {})[figure] = float(value)
+    return found
+
+
+def read_calls(text: str) -> dict[str, dict[str, int]]:
+    """Read how often each client called, by its id and the hash of the deployment.
+
+    A request is counted when an instance gets it, however it ends.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for hash_, client, value in _CALL_LINE.findall(text):
+        found.setdefault(client, {})[hash_] = int(float(value))
     return found
 
 

@@ -153,6 +153,6 @@ class EnvoyGateway:
 
 def _without_keys(message: str, route: Route) -> str:
     """Hide the keys of a route in what Envoy says about it (it likes to quote all of it)."""
-    for key in route.keys:
+    for key in route.secrets:
         message = message.replace(key.reveal(), str(key))
     return message

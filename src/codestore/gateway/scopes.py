@@ -117,15 +117,21 @@ def _scope(name: str, segment: str, routes: Sequence[Any]) -> Any:
 
 
 def _allowed(route: Route) -> Iterator[Any]:
-    """Let the right requests through: everyone's, or those that bring one of the keys."""
-    for required in _required_headers(route):
+    """Let the right requests through: everyone's, or those that bring one of the keys.
+
+    Those of clients are counted by route, which costs only them a counter.
+    """
+    for required, client in _required_headers(route):
         # Two routes, since one prefix cannot turn both "/{hash}/x" into "/x" and "/{hash}" into
         # "/", and a rewriting regular expression would cost more memory than a second route.
         for match in (
             RouteMatch(prefix=f"/{route.hash}/", headers=required),
             RouteMatch(path=f"/{route.hash}", headers=required),
         ):
-            yield _answer(route, match)
+            made = _answer(route, match)
+            if made.HasField("route"):
+                made.stat_prefix = client
+            yield made
 
 
 def _answer(route: Route, match: Any) -> Any:
@@ -166,15 +172,21 @@ def _shares(hash_: str, split: Split) -> Any:
     )
 
 
-def _required_headers(route: Route) -> Iterator[list[Any]]:
+def _required_headers(route: Route) -> Iterator[tuple[list[Any], str]]:
+    """Yield what a request must bring, and which client it is then.
+
+    Developers come first: each key that is tried takes 0.05 µs of a request. A key is compared as
+    a whole, length first; with 256 random bits there is nothing to learn from how long that takes.
+    """
     if route.access is Access.PUBLIC:
-        yield []
+        yield [], ""
         return
-    for key in route.keys:
+    developers = ((key, "") for key in route.keys)
+    for key, client in (*developers, *((each.key, each.id) for each in route.callers)):
         value = key.reveal()
         if not value or not value.isascii() or not value.isprintable() or value != value.strip():
             raise ValueError(f"A key of {route.deployment} cannot be the value of a header")
-        yield [HeaderMatcher(name=KEY_HEADER, string_match=StringMatcher(exact=value))]
+        yield [HeaderMatcher(name=KEY_HEADER, string_match=StringMatcher(exact=value))], client
 
 
 def _refused(route: Route) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from codestore.domain.faults import Fault
 from codestore.gateway.admin import EnvoyAdmin, away
 from codestore.gateway.clusters import split_name
 from codestore.gateway.counting import KEPT, Figures, Ledger, by_hash, counters, tally, total
-from codestore.ports import Reading
+from codestore.ports import Calls, Reading
 
 SHORTEST, LONGEST = 0.1, 15.0  # seconds between two readings
 FORGOTTEN = 15  # times the precision asked for: whoever does not ask for so long needs no more
@@ -99,6 +99,17 @@ class EnvoyTraffic:
                 for hash_, own in entered.items()
             }
         return Reading(f"{run}-{self._since:x}", found, run)
+
+    async def calls(self) -> Calls:
+        """Read how often each client called since Envoy started."""
+        try:
+            run = self._admin.run()
+            found = await self._admin.calls()
+            if run == self._admin.run():
+                return Calls(run, found)
+        except (OSError, httpx.HTTPError) as error:
+            raise away(str(error)) from error
+        raise away("Envoy has just been started anew.")
 
     async def note(self, hash_: str) -> None:
         """Read the counters of a deployment because it is about to change, if anybody ever has."""

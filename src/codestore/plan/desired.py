@@ -8,7 +8,7 @@ from codestore.domain.environments import POLICIES
 from codestore.domain.instances import View
 from codestore.domain.manifest import Manifest, RunKind
 from codestore.domain.overrides import Override, limits, rest, span
-from codestore.domain.routing import Endpoint, Route, Split
+from codestore.domain.routing import Caller, Endpoint, Route, Split
 from codestore.domain.secret import Secret
 from codestore.domain.versions import Migration, Seal
 
@@ -49,7 +49,12 @@ class Wanted:
         return replace(self, count=count)
 
 
-def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wanted:
+def desired(
+    deployment: Deployment,
+    seal: Seal,
+    keys: tuple[Secret, ...],
+    callers: tuple[Caller, ...] = (),
+) -> Wanted:
     """Combine intent, what is sealed in the version, and policy into one goal."""
     manifest = seal.manifest
     policy = POLICIES[deployment.kind]
@@ -77,6 +82,7 @@ def desired(deployment: Deployment, seal: Seal, keys: tuple[Secret, ...]) -> Wan
             endpoints=(),
             limits=limits(policy, override),
             promised=policy.promise is not None,
+            callers=callers,
         ),
         port=manifest.run.kind is RunKind.COMMAND,
         canary=deployment.spec.canary,

@@ -8,7 +8,7 @@ should read; ``UNAVAILABLE`` faults may pass and are tried again, any other is f
 from codestore.ports.builder import Builder
 from codestore.ports.clock import Clock
 from codestore.ports.databases import Databases
-from codestore.ports.gateway import Counters, Gateway, Reading, Traffic
+from codestore.ports.gateway import Calls, Counters, Gateway, Reading, Traffic
 from codestore.ports.keyring import Keyring
 from codestore.ports.running import Driver, Logs, Standby, Tasks
 from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies
@@ -17,6 +17,7 @@ from codestore.ports.vault import Vault
 __all__ = [
     "EVERYTHING",
     "Builder",
+    "Calls",
     "Clock",
     "Counters",
     "Databases",

@@ -43,6 +43,17 @@ class Reading:
     run: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How often each client called in a ``run`` of the proxy, by its id and the deployment's hash.
+
+    One that did not call may be missing; what is lower than before began at zero again.
+    """
+
+    run: str
+    totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
 class Gateway(Protocol):
     """Routes requests to instances; keys are checked there. Requests never pass through us."""
 
@@ -79,6 +90,9 @@ class Traffic(Protocol):
 
     async def reading(self, hashes: Collection[str]) -> Reading:
         """Read all counters of these deployments. Raises an UNAVAILABLE fault as above."""
+
+    async def calls(self) -> Calls:
+        """Read how often each client called. Raises an UNAVAILABLE fault as above."""
 
     def idle_since(self, hash_: str, within: float) -> datetime | None:
         """Return since when no request was under way; ``None`` while one is, or nobody knows yet.

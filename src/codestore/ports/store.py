@@ -10,14 +10,16 @@ from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
+from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
-from codestore.domain.services import Key, Project, Service, User
+from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 
 Sealed = DataKey | SealedSecret | SecretSet
-Noun = User | Service | Project | Environment | Version | Deployment | Key | Sealed
+Opening = Key | Client | Usage
+Noun = User | Service | Project | Environment | Version | Deployment | Opening | Sealed
 EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
 N = TypeVar(
     "N",
@@ -28,6 +30,8 @@ N = TypeVar(
     Version,
     Deployment,
     Key,
+    Client,
+    Usage,
     DataKey,
     SealedSecret,
     SecretSet,

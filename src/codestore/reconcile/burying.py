@@ -3,7 +3,8 @@
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import EventKind, event_of
-from codestore.domain.services import Key, Service
+from codestore.domain.keys import Key
+from codestore.domain.services import Service
 from codestore.domain.versions import Version
 from codestore.ports import Records
 from codestore.reconcile.doors import Doors

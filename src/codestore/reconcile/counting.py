@@ -25,9 +25,10 @@ from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault
+from codestore.domain.keys import Client, Usage, counted
 from codestore.domain.looks import Look, came, came_late, to_remember
 from codestore.domain.promise import PROMISED, Budget, hour_of, month_of
-from codestore.ports import Reading, Records
+from codestore.ports import Page, Reading, Records
 from codestore.reconcile.doors import Doors
 
 EVERY = 15.0  # seconds between two looks
@@ -66,6 +67,21 @@ async def count(doors: Doors) -> None:
         before = await records.tallies.last()
         if not came_late(before, now):
             await records.tallies.add(came(before, now, born), to_remember(before, now))
+
+
+async def count_calls(doors: Doors) -> None:
+    """Add what clients called since the last look, while there are clients."""
+    async with doors.store.begin() as records:
+        if not await records.find(Client, Page(1)):
+            return
+    calls, now = await doors.traffic.calls(), doors.clock.now()
+    async with doors.store.begin() as records:
+        known = {client.id for client in await records.find(Client)}
+        for id_ in known & calls.totals.keys():
+            usage = await records.get(Usage, id_) or Usage(id_)
+            after = counted(usage, calls.run, calls.totals[id_], now)
+            if after != usage:
+                await records.put(after)
 
 
 def _look(reading: Reading, held: Sequence[Deployment], now: datetime) -> Look:
@@ -124,6 +140,7 @@ async def _attempt(doors: Doors, *, judging: bool) -> None:
     """Count, and judge what is counted; what cannot be done now is done at the next look."""
     try:
         await count(doors)
+        await count_calls(doors)
         if judging:
             await judge(doors)
     except Fault as fault:

@@ -69,10 +69,11 @@ async def consider(subject: Subject, doors: Doors) -> tuple[Plan, Wanted]:
 
 def goal(subject: Subject) -> Wanted:
     """Return what the deployment should be, and what it should be until then."""
-    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
+    guests = subject.guests.keys, subject.guests.callers
+    wanted = desired(subject.deployment, subject.version.seal, *guests)
     if subject.live is None:
         return wanted
-    before = desired(as_live(subject.deployment), subject.live.seal, subject.keys)
+    before = desired(as_live(subject.deployment), subject.live.seal, *guests)
     return replace(wanted, before=before)
 
 

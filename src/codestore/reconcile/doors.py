@@ -1,6 +1,6 @@
 """The doors a turn needs, in one value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codestore.ports import (
     Builder,
@@ -16,6 +16,7 @@ from codestore.ports import (
     Traffic,
     Vault,
 )
+from codestore.reconcile.gates import Gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,4 @@ class Doors:
     vault: Vault
     keyring: Keyring
     clock: Clock
+    gates: Gates = field(default_factory=Gates)

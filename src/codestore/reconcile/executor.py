@@ -39,6 +39,7 @@ from codestore.plan.steps import (
     Withdraw,
 )
 from codestore.reconcile.doors import Doors
+from codestore.reconcile.letting_in import publish
 from codestore.reconcile.subject import Subject, database_password, workload
 
 MIGRATION_TIMEOUT = 600.0  # seconds
@@ -98,7 +99,7 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
             await doors.driver.admit(id_, instance)
         case Publish(endpoints, revision, unavailable, split):
             route = routed(wanted.route, endpoints, revision, unavailable, split)
-            await doors.gateway.publish(route)
+            await publish(route, subject.deployment, doors)
         case Drain(instance, _):
             await doors.driver.drain(id_, instance)
         case Stop(instance, _):

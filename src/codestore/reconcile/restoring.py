@@ -9,15 +9,14 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES
 from codestore.domain.faults import Fault
 from codestore.domain.instances import Artifact
+from codestore.domain.keys import Key
 from codestore.domain.routing import Route
-from codestore.domain.secret import Secret
-from codestore.domain.services import Key
 from codestore.domain.versions import Version
 from codestore.plan.canary import remembered
 from codestore.plan.desired import awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
-from codestore.reconcile.subject import Subject, all_secrets, key_scope, workload
+from codestore.reconcile.subject import Guests, Subject, all_secrets, key_scope, workload
 
 SIDE_BY_SIDE = 32
 log = structlog.get_logger(__name__)
@@ -39,15 +38,16 @@ async def _everything(doors: Doors) -> list[Subject]:
     async with doors.store.begin() as records:
         deployments = await records.find(Deployment)
         versions = {(each.service, each.number): each for each in await records.find(Version)}
-        keys: dict[str, list[Secret]] = defaultdict(list)
+        keys: dict[str, list[Key]] = defaultdict(list)
         for key in await records.find(Key):
-            keys[key.scope].append(doors.vault.open(key.sealed))
+            keys[key.scope].append(key)
         secrets = await all_secrets(records, doors, deployments)
+    now = doors.clock.now()
     return [
         Subject(
             each,
             versions[each.service, each.spec.number],
-            tuple(keys[key_scope(each)]),
+            Guests.among(keys[key_scope(each)], each, doors.vault, now),
             secrets=secrets.get(each.id),
         )
         for each in deployments
@@ -83,7 +83,8 @@ async def _route(subject: Subject, doors: Doors) -> Route | None:
     live = subject.deployment.status.live
     if live is None:
         return None
-    wanted = desired(subject.deployment, subject.version.seal, subject.keys)
+    guests = subject.guests
+    wanted = desired(subject.deployment, subject.version.seal, guests.keys, guests.callers)
     view = await doors.driver.observe(subject.deployment.id)
     endpoints = awake_at(view)
     unavailable = None if endpoints else "This service is being started."

@@ -1,25 +1,54 @@
-"""The subject of a turn: a deployment with its version and the keys that open it."""
+"""The subject of a turn: a deployment with its version and whoever may call it."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES, PROJECT_KINDS
 from codestore.domain.faults import Fault
 from codestore.domain.instances import Artifact, Workload
+from codestore.domain.keys import Key, KeyKind, opens
 from codestore.domain.manifest import Run
 from codestore.domain.overrides import Override, resources
-from codestore.domain.routing import Access
+from codestore.domain.routing import Access, Caller, Route
 from codestore.domain.secret import Secret
 from codestore.domain.secrets import DataKey, SecretSet, SetRef
-from codestore.domain.services import Key, Service
+from codestore.domain.services import Service
 from codestore.domain.versions import Seal, Version
 from codestore.ports import Records, Vault
 from codestore.reconcile.doors import Doors
 from codestore.safe import Safe, contents
 
 _MASKED = ("DATABASE_URL", "DATABASE_PASSWORD")  # of the platform's own variables
+
+
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """Who may call a deployment that asks for a key."""
+
+    keys: tuple[Secret, ...] = ()
+    callers: tuple[Caller, ...] = ()
+
+    @classmethod
+    def among(
+        cls, keys: Iterable[Key], deployment: Deployment, vault: Vault, now: datetime
+    ) -> "Guests":
+        """Return those among the keys of a scope that open the deployment now."""
+        policy = POLICIES[deployment.kind]
+        opening = [key for key in keys if opens(key, policy, now)]
+        plain = {key.id: vault.open(key.sealed) for key in opening}
+        return cls(
+            tuple(plain[key.id] for key in opening if key.kind is KeyKind.DEVELOPER),
+            tuple(
+                Caller(key.client, plain[key.id]) for key in opening if key.kind is KeyKind.CLIENT
+            ),
+        )
+
+    def let_in(self, route: Route) -> Route:
+        """Return the route, open to them and to nobody else."""
+        return replace(route, keys=self.keys, callers=self.callers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +61,7 @@ class Subject:
 
     deployment: Deployment
     version: Version
-    keys: tuple[Secret, ...]
+    guests: Guests
     live: Version | None = None
     secrets: Mapping[int, Mapping[str, Secret]] | None = field(default_factory=dict)
 
@@ -59,8 +88,8 @@ async def read_subject(records: Records, doors: Doors, id_: str) -> Subject | No
     live, before = deployment.status.live, None
     if live is not None and live.revision != deployment.spec.revision:
         before = await _version(records, deployment, live.number)
-    keys = await _keys(records, doors.vault, deployment)
-    return Subject(deployment, version, keys, before, await _secrets(records, doors, deployment))
+    guests = await guests_of(records, doors, deployment)
+    return Subject(deployment, version, guests, before, await _secrets(records, doors, deployment))
 
 
 async def _version(records: Records, deployment: Deployment, number: str) -> Version:
@@ -112,10 +141,11 @@ def revisions(deployment: Deployment) -> list[SetRef]:
     return list(dict.fromkeys(ref for ref in both if ref is not None))
 
 
-async def _keys(records: Records, vault: Vault, deployment: Deployment) -> tuple[Secret, ...]:
-    """Open the keys of the scope that the deployment belongs to: its project, or its service."""
-    keys = await records.find(Key, scope=key_scope(deployment))
-    return tuple(vault.open(key.sealed) for key in keys)
+async def guests_of(records: Records, doors: Doors, deployment: Deployment) -> Guests:
+    """Read who may call a deployment: by the keys of its project, or of its service."""
+    scope = key_scope(deployment)
+    keys = await records.find(Key, scope=scope) if scope else []
+    return Guests.among(keys, deployment, doors.vault, doors.clock.now())
 
 
 def key_scope(deployment: Deployment) -> str:

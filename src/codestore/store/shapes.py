@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.faults import Fault, conflict, invalid
+from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.names import shown
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
-from codestore.domain.services import Key, Project, Service, User
+from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 from codestore.ports import Noun
 
@@ -106,7 +107,6 @@ SHAPES: dict[type[Noun], Shape] = {
             ),
         ),
     ),
-    Key: Shape("key", ("scope", "kind")),
     DataKey: Shape("data_key", ("organization",)),
     SealedSecret: Shape(
         "secret",
@@ -120,6 +120,19 @@ SHAPES: dict[type[Noun], Shape] = {
         ),
     ),
     SecretSet: Shape("secret_set", ("organization", "deployment", "data_key")),
+    Key: Shape("key", ("scope", "kind", "state")),
+    Client: Shape(
+        "client",
+        ("project", "email"),
+        (
+            Unique(
+                ("project", "email"),
+                "This project has a client {email} already.",
+                "cs project:client:list shows them; cs key:rotate gives it a new key.",
+            ),
+        ),
+    ),
+    Usage: Shape("usage", ()),
 }
 
 

@@ -38,7 +38,7 @@ _INDEXED = {
     "environment": (("service",), ("project",)),
     "version": (("digest",),),
     "deployment": (("service",), ("project",)),
-    "key": (("scope", "kind"),),
+    "key": (("scope", "kind"), ("state",)),
     "data_key": (("organization",),),
     "secret": (("data_key",),),
     "secret_set": (("deployment",), ("data_key",)),

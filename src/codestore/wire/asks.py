@@ -44,3 +44,21 @@ class NewHold:
     """Asks for an environment to stay at its version."""
 
     reason: str = ""
+
+
+@dataclass(slots=True)
+class NewClient:
+    """Asks for a client of a project, by the address that names it."""
+
+    email: str
+
+
+@dataclass(slots=True)
+class Rotation:
+    """Asks for a new key; the old one opens for ``overlap`` seconds beside it, null: an hour.
+
+    ``client`` (an address or id) is whose key; null: the developers'.
+    """
+
+    overlap: float | None = None
+    client: str | None = None

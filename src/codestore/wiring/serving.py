@@ -8,6 +8,7 @@ import asyncio
 import shutil
 import signal
 import socket
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from codestore.artifacts.builder import UvBuilder
 from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.canary import Tally
+from codestore.domain.deployments import Deployment
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.launching import Host
 from codestore.drivers.process.logs import FileLogs
@@ -31,6 +33,7 @@ from codestore.keyring import FileKeyring
 from codestore.reconcile.counting import keep_count
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.housekeeping import keep_house
+from codestore.reconcile.letting_in import end_keys, let_in
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.restoring import restored_routes
 from codestore.reconcile.scaling import Scaler
@@ -110,7 +113,13 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
 
     url_of, uploads = doors.gateway.url, str(settings.uploads)
     reading = doors.traffic.reading
-    desk = Desk(office, bulletin, url_of, plan_of, status, tally_of, uploads, reading)
+
+    async def keys_in_force(deployments: Iterable[Deployment]) -> None:
+        await let_in(deployments, doors)
+
+    desk = Desk(
+        office, bulletin, url_of, plan_of, status, tally_of, uploads, reading, keys_in_force
+    )
     app = create_app(desk, (*settings.hosts, socket.gethostname()), settings.api_rate)
     server = Server(app)
     async with asyncio.TaskGroup() as group:
@@ -119,6 +128,7 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
             Scaler(doors).run(),
             bulletin.run(),
             keep_count(doors),
+            end_keys(doors),
             keep_house(doors, settings.ready_versions),
         )
         running = [group.create_task(each) for each in work]
