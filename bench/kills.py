@@ -36,6 +36,7 @@ LIVES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds with doors of a life that ends from
 UNBORN = 0.1  # share of these that end before, somewhere in the start
 ORPHANED = 0.1  # share of these that end with their parent: the keeper starts it anew
 LONGEST = 10.0  # seconds of any life, with doors
+STARVED = 40.0  # seconds without an answer after which one life is spared until there is one
 
 
 class Killer:
@@ -53,7 +54,10 @@ class Killer:
         life = self._dice.uniform(0, self._dice.choice(LIVES)) if outside else LONGEST
         if not outside or self._dice.random() >= UNBORN:
             self._born(pid)
-        self._order.write_text("" if self._dice.random() < 0.5 else str(self._point()))
+        spared = self._starved()
+        if spared:
+            self._feed(pid)
+        self._order.write_text("" if spared or self._dice.random() < 0.5 else str(self._point()))
         until = time.monotonic() + life
         while self._lives(pid):
             if time.monotonic() > until:
@@ -76,6 +80,15 @@ class Killer:
             if doors.exists() and doors.read_text() == str(pid):
                 return
             time.sleep(0.005)
+
+    def _starved(self) -> bool:
+        return time.monotonic() - self._tally.answered_at > STARVED
+
+    def _feed(self, pid: int) -> None:
+        """Let it live until it answers somebody: on a slow machine few lives are long enough."""
+        until = time.monotonic() + PATIENCE
+        while self._lives(pid) and self._starved() and time.monotonic() < until:
+            time.sleep(0.05)
 
     def _lives(self, pid: int) -> bool:
         return not _dead(pid)

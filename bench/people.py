@@ -53,6 +53,7 @@ class Tally:
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
     victims: set[tuple[str, int]] = field(default_factory=set)
+    answered_at: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note_victim(self, deployment: str, revision: int) -> None:
@@ -198,9 +199,12 @@ class Person(threading.Thread):
         until = time.monotonic() + QUIET
         while True:
             try:
-                return ask()
+                answer = ask()
+                self._tally.answered_at = time.monotonic()
+                return answer
             except CommandError as error:
                 if error.problem.status == 404:
+                    self._tally.answered_at = time.monotonic()
                     return None
                 if time.monotonic() > until:
                     raise
