@@ -25,6 +25,7 @@ from bench.common import PATIENCE, client_of, table
 from bench.people import QUIET, SHOP, Person, Tally
 from bench.remains import Remains, instances
 from codestore.cli.client import path
+from codestore.cli.problems import CommandError
 from codestore.wire.asks import NewProject
 from tests.support.platform import Platform
 
@@ -168,19 +169,10 @@ def look(platform: Platform, people: list[Person], remains: Remains, tally: Tall
     until, complaints = time.monotonic() + QUIET, ["nobody has looked"]
     while complaints and time.monotonic() < until:  # what drains, or falls asleep, takes a while
         time.sleep(1)
-        client = client_of(platform)
-        plans = client.items(path("plan"))
-        complaints = [f"{plan['environment']}: {plan['steps']}" for plan in plans if plan["steps"]]
-        if complaints:
-            continue
-        deployments = {id_: held for person in people for id_, held in person.places().items()}
-        services = [each["name"] for each in client.items(path("services"))]
-        digests = {
-            each["digest"]
-            for service in services
-            for each in client.items(path("services", service, "versions"))
-        }
-        complaints = remains.complaints(deployments, digests)
+        try:
+            complaints = _unsettled(platform, people, remains)
+        except CommandError as error:
+            complaints = [f"nobody can look: {error}"]
     for said in complaints:
         tally.complain(said)
     done = platform.run("plan")
@@ -189,6 +181,23 @@ def look(platform: Platform, people: list[Person], remains: Remains, tally: Tall
     for person in people:
         person.pause.clear()
         person.still.clear()
+
+
+def _unsettled(platform: Platform, people: list[Person], remains: Remains) -> list[str]:
+    """Return what is to be done still, or else what is there and should not be."""
+    client = client_of(platform)
+    plans = client.items(path("plan"))
+    due = [f"{plan['environment']}: {plan['steps']}" for plan in plans if plan["steps"]]
+    if due:
+        return due
+    deployments = {id_: held for person in people for id_, held in person.places().items()}
+    services = [each["name"] for each in client.items(path("services"))]
+    digests = {
+        each["digest"]
+        for service in services
+        for each in client.items(path("services", service, "versions"))
+    }
+    return remains.complaints(deployments, digests)
 
 
 def bench(kills: int, minutes: float, seed: int) -> int:

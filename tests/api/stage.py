@@ -28,6 +28,7 @@ from codestore.reconcile.loop import Loop
 from codestore.store.memory import MemoryStore
 from codestore.wire import PlanView
 from codestore.wire.status import Processes, StatusView
+from codestore.wiring.telling import next_plan
 from tests.support.fakes import World, make_world
 
 ADA, BOB, EVE = "ada", "bob", "eve"  # Ada and Bob are colleagues, Eve works elsewhere
@@ -99,10 +100,8 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
             digest = hashlib.sha256(token_of(name).encode()).hexdigest()
             await records.put(User(f"usr-{name}", name, home, digest))
 
-    async def plan_of(seen: Seen) -> PlanView:
-        held = seen.deployment
-        name = seen.environment.name
-        return PlanView(held.id, name, seen.service.name, "reached", 1, 1, None, [])
+    async def plan_of(seen: Seen) -> PlanView | None:
+        return await next_plan(doors, seen)
 
     async def status() -> StatusView:
         return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from codestore.actions import queries
+from codestore.domain.deployments import Deployment
 from tests.api.stage import Stage, messages_of
 
 PUSH = "/api/services/blog/versions"
@@ -157,3 +159,24 @@ async def test_a_watcher_who_leaves_is_forgotten(stage: Stage, web: httpx.AsyncC
     with contextlib.suppress(asyncio.CancelledError):
         await watching
     assert not bulletin._waiting
+
+
+async def test_a_plan_leaves_out_what_goes_while_it_is_made(
+    stage: Stage, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = await web.post("/api/services", params={"name": "blog"}, content=b"archive")
+    gone, left = (wait["deployment"] for wait in created.json()["waits"])
+    select = queries.select
+
+    async def late(*asked: Any) -> list[queries.Seen]:
+        found = await select(*asked)
+        async with stage.world.doors.store.begin() as records:
+            held = await records.get(Deployment, gone)
+            if held is not None:
+                await records.remove(held)
+        return found
+
+    monkeypatch.setattr(queries, "select", late)
+    answer = await web.get("/api/plan")
+    assert answer.status_code == 200
+    assert [plan["deployment"] for plan in answer.json()["items"]] == [left]

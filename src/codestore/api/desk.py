@@ -27,7 +27,7 @@ class Desk:
     office: Office
     bulletin: Bulletin
     url_of: Callable[[str], str]
-    plan_of: Callable[[Seen], Awaitable[PlanView]]
+    plan_of: Callable[[Seen], Awaitable[PlanView | None]]
     status: Callable[[], Awaitable[StatusView]]
     tally_of: Callable[[str], Awaitable[Tally | None]]
     uploads: str

@@ -72,7 +72,8 @@ async def get_environment(owner: str, name: str, desk: DeskDep, user: UserDep) -
 async def plan(desk: DeskDep, user: UserDep, chosen: SelectionDep) -> Listing[PlanView]:
     """Tell what the next turn would do; changes nothing."""
     seen = await queries.select(desk.office, user, chosen)
-    return Listing([await desk.plan_of(held) for held in seen])
+    plans = [await desk.plan_of(held) for held in seen]
+    return Listing([told for told in plans if told is not None])  # one may have gone meanwhile
 
 
 @router.get("/events")

@@ -105,7 +105,7 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
     async def status() -> StatusView:
         return await platform_status(doors, settings, keeper)
 
-    async def plan_of(seen: Seen) -> PlanView:
+    async def plan_of(seen: Seen) -> PlanView | None:
         return await next_plan(doors, seen)
 
     async def tally_of(id_: str) -> Tally | None:

@@ -7,7 +7,7 @@ from codestore import __version__
 from codestore.actions.queries import Seen
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
-from codestore.domain.faults import Fault, not_found
+from codestore.domain.faults import Fault
 from codestore.keeper.client import KeeperClient
 from codestore.plan.explain import explain
 from codestore.reconcile.cycle import consider, goal, observe
@@ -49,12 +49,12 @@ async def canary_tally(doors: Doors, id_: str) -> Tally | None:
         return None
 
 
-async def next_plan(doors: Doors, seen: Seen) -> PlanView:
-    """Tell what the next turn of a deployment would do; changes nothing."""
+async def next_plan(doors: Doors, seen: Seen) -> PlanView | None:
+    """Tell what the next turn of a deployment would do, unless it is gone; changes nothing."""
     async with doors.store.begin() as records:
         subject = await read_subject(records, doors, seen.deployment.id)
     if subject is None:
-        raise not_found("deployment", seen.deployment.id)
+        return None
     plan, _ = await consider(subject, doors)
     told = explain(plan)
     return PlanView(
