@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from codestore.wire import Change
 from codestore.wire.keys import ClientView, HeldKeyView, IssuedKeyView
 from tests.cli.conftest import Cs
-from tests.cli.samples import AT
+from tests.cli.samples import AT, deployment
 from tests.cli.stage import Answer, Stage, listing, told
 
 Golden = Callable[[str, str], None]
@@ -97,3 +98,12 @@ def test_a_key_is_replaced(
 def test_what_makes_no_sense_is_not_sent(cs: Cs, stage: Stage, words: str) -> None:
     assert cs("key:rotate", *words.split()).code == 2
     assert stage.requests == []
+
+
+def test_a_password_is_replaced_and_there_is_no_way_back(cs: Cs, stage: Stage) -> None:
+    change = Change(deployment("production"), [], "")
+    where = "/api/environments/shop/production/services/blog/database/password"
+    stage.on("POST", where, told(change, 202))
+    run = cs("db:rotate", "shop", "blog", "--env", "production")
+    assert run.code == 0, run.err
+    assert run.out.startswith("The database of blog in production has a new password.")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from codestore.domain.canary import Tally
+from codestore.domain.environments import DatabaseLimits
 from codestore.domain.faults import failed, unavailable
 from codestore.domain.instances import Artifact
 from codestore.domain.manifest import Manifest
@@ -60,18 +61,37 @@ class FakeDatabases:
     half: set[str] = field(default_factory=set)
     away: bool = False
     midway: Callable[[], None] = _nothing
+    open: dict[str, set[int]] = field(default_factory=dict)
 
     async def observe(self, name: str) -> bool:
         self._reach()
         return name in self.held
 
-    async def create(self, name: str, password: Secret) -> None:
+    async def create(
+        self, name: str, password: Secret, login: int = 0, limits: DatabaseLimits | None = None
+    ) -> None:
         self._reach()
         if name not in self.held:
             self.half.add(name)
             self.midway()
         self.half.discard(name)
         self.held.add(name)
+        self.open.setdefault(name, set()).add(login)
+
+    async def logins(self, name: str) -> frozenset[int]:
+        self._reach()
+        return frozenset(self.open.get(name, ()))
+
+    async def open_login(
+        self, name: str, password: Secret, login: int, limits: DatabaseLimits | None = None
+    ) -> None:
+        self._reach()
+        others = {other for other in self.open.get(name, ()) if other % 2 != login % 2}
+        self.open[name] = {*others, login}
+
+    async def close_logins(self, name: str, but: int) -> None:
+        self._reach()
+        self.open[name] &= {but}
 
     async def drop(self, name: str) -> None:
         self._reach()
@@ -80,6 +100,7 @@ class FakeDatabases:
             self.half.add(name)
             self.midway()
         self.half.discard(name)
+        self.open.pop(name, None)
 
     def _reach(self) -> None:
         if self.away:
@@ -88,8 +109,8 @@ class FakeDatabases:
     async def names(self) -> list[str]:
         return sorted(self.held | self.half)
 
-    def settings(self, name: str, password: Secret) -> Mapping[str, Secret]:
-        return {"DATABASE_URL": Secret(f"postgresql://{name}")}
+    def settings(self, name: str, password: Secret, login: int = 0) -> Mapping[str, Secret]:
+        return {"DATABASE_URL": Secret(f"postgresql://{name}/{login}")}
 
 
 @dataclass

@@ -10,6 +10,7 @@ import typer
 from codestore import __version__
 from codestore.cli.commands import (
     account,
+    databases,
     environments,
     host,
     inclusions,
@@ -40,6 +41,7 @@ COMMANDS = tuple(
             rollouts.commands,
             secrets.commands,
             environments.commands,
+            databases.commands,
             watching.commands,
             sla.commands,
         )

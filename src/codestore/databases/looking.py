@@ -9,11 +9,17 @@ from codestore.databases.connections import Connection
 # The mark is on the role, not on the database: the role is made and marked in one transaction,
 # and a service, which owns its database, could take a mark off that.
 MARK = "codestore"
+SECOND_MARK = "codestore-second"
+"""What stands before a colon and the number of the login (see ``logins``)."""
 
 _LOOK = """
 SELECT r.oid IS NOT NULL AS role,
-       coalesce(shobj_description(r.oid, 'pg_authid') = %(mark)s, false) AS ours,
-       coalesce(r.rolcanlogin, false) AS login,
+       coalesce(split_part(shobj_description(r.oid, 'pg_authid'), ':', 1) = %(mark)s, false)
+         AS ours,
+       coalesce(r.rolcanlogin, false) OR EXISTS (
+         SELECT FROM pg_roles b WHERE b.rolname = %(second)s AND b.rolcanlogin
+            AND split_part(shobj_description(b.oid, 'pg_authid'), ':', 1) = %(second_mark)s
+       ) AS login,
        d.oid IS NOT NULL AS database,
        coalesce(d.datdba = r.oid, false) AS owned,
        coalesce(d.datconnlimit = -2, false) AS torn,
@@ -25,7 +31,7 @@ SELECT r.oid IS NOT NULL AS role,
 """
 _NAMES = """
 SELECT rolname FROM pg_roles
- WHERE shobj_description(oid, 'pg_authid') = %s ORDER BY rolname
+ WHERE split_part(shobj_description(oid, 'pg_authid'), ':', 1) = %s ORDER BY rolname
 """
 _PUBLIC = """
 SELECT datname FROM pg_database
@@ -65,7 +71,8 @@ class Found:
 async def look(connection: Connection, name: str) -> Found:
     """Return what is there under a name."""
     async with connection.cursor(row_factory=class_row(Found)) as cursor:
-        await cursor.execute(_LOOK, {"name": name, "mark": MARK})
+        second = {"second": f"{name}_b", "second_mark": SECOND_MARK}
+        await cursor.execute(_LOOK, {"name": name, "mark": MARK, **second})
         found = await cursor.fetchone()
     assert found is not None  # the wanted name is a row of its own
     return found

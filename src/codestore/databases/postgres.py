@@ -1,5 +1,7 @@
 """Databases on a PostgreSQL server: one role and one database of the same name, kept apart.
 
+The role may have a second one beside it while its password is replaced: see ``logins``.
+
 Whoever calls may be killed between any two statements, so each step starts by looking. The role
 comes first and goes last: as long as there is anything of a name, there is its marked role.
 """
@@ -15,12 +17,20 @@ from codestore.databases import spares
 from codestore.databases.address import Address
 from codestore.databases.connections import Connection, Connections
 from codestore.databases.dropping import drop_role
+from codestore.databases.logins import (
+    close_others,
+    drop_second,
+    open_login,
+    open_numbers,
+    role_of,
+)
 from codestore.databases.looking import MARK, Found, look, ours, public
+from codestore.domain.environments import DatabaseLimits
 from codestore.domain.faults import Fault, conflict, invalid
 from codestore.domain.secret import Secret
 
 CALM = 2.0  # seconds after a database was taken until the stock is filled up
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")  # two more for the second role
 
 # WAL_LOG: the other strategy forces checkpoints, which cost every service on the server.
 # template0: nobody can be connected to it, so any number of copies may be made at once.
@@ -48,17 +58,18 @@ class PostgresDatabases:
         self._admin = admin
         self._connections = Connections(admin)
         self._address = Address.of(admin)
-        self._limit = connections
+        self._limits = DatabaseLimits(connections, statement_timeout)
         self._taken = asyncio.Event()
-        self._timeout = statement_timeout
 
     async def observe(self, name: str) -> bool:
         """Whether the database and its role are there, and only this role may connect."""
         found = await self._connections.run(lambda connection: look(connection, _checked(name)))
         return found.whole
 
-    async def create(self, name: str, password: Secret) -> None:
-        """Create both, or finish what is half there; the password becomes the one given.
+    async def create(
+        self, name: str, password: Secret, login: int = 0, limits: DatabaseLimits | None = None
+    ) -> None:
+        """Create both, or finish what is half there; the login gets the password given.
 
         Raises the CONFLICT fault ``database_taken`` when the name is somebody else's.
         """
@@ -66,7 +77,8 @@ class PostgresDatabases:
         async def work(connection: Connection) -> None:
             async with _alone(connection, name):
                 found = _own(name, await look(connection, name))
-                await self._make_role(connection, found, name, password)
+                await _make_role(connection, found, name)
+                await open_login(connection, name, login, password, limits or self._limits)
                 if not found.database and await spares.take(connection, name):
                     self._taken.set()
                     return
@@ -86,7 +98,38 @@ class PostgresDatabases:
             async with _alone(connection, name):
                 _own(name, await look(connection, name))
                 await connection.execute(_DROP.format(sql.Identifier(name)))
+                await drop_second(connection, name)
                 await drop_role(connection, self._admin, name)
+
+        _checked(name)
+        await self._connections.run(work)
+
+    async def logins(self, name: str) -> frozenset[int]:
+        """Return the numbers of the logins that are open."""
+        return await self._connections.run(
+            lambda connection: open_numbers(connection, _checked(name))
+        )
+
+    async def open_login(
+        self, name: str, password: Secret, login: int, limits: DatabaseLimits | None = None
+    ) -> None:
+        """Open one more login of a database that is there, or set its password back."""
+
+        async def work(connection: Connection) -> None:
+            async with _alone(connection, name):
+                _own(name, await look(connection, name))
+                await open_login(connection, name, login, password, limits or self._limits)
+
+        _checked(name)
+        await self._connections.run(work)
+
+    async def close_logins(self, name: str, but: int) -> None:
+        """Close every login but this one, and end what is connected by others."""
+
+        async def work(connection: Connection) -> None:
+            async with _alone(connection, name):
+                _own(name, await look(connection, name))
+                await close_others(connection, name, but)
 
         _checked(name)
         await self._connections.run(work)
@@ -95,14 +138,15 @@ class PostgresDatabases:
         """Return the names of all that :meth:`create` made, or began to make, in order."""
         return await self._connections.run(ours)
 
-    def settings(self, name: str, password: Secret) -> Mapping[str, Secret]:
+    def settings(self, name: str, password: Secret, login: int = 0) -> Mapping[str, Secret]:
         """Return the variables by which a service connects (``DATABASE_URL`` and its parts)."""
+        role = role_of(_checked(name), login)
         return {
-            "DATABASE_URL": self._address.url(_checked(name), password, name),
+            "DATABASE_URL": self._address.url(role, password, name),
             "DATABASE_HOST": Secret(self._address.host),
             "DATABASE_PORT": Secret(self._address.port),
             "DATABASE_NAME": Secret(name),
-            "DATABASE_USERNAME": Secret(name),
+            "DATABASE_USERNAME": Secret(role),
             "DATABASE_PASSWORD": password,
         }
 
@@ -145,32 +189,22 @@ class PostgresDatabases:
         """Let go of connections."""
         await self._connections.close()
 
-    async def _make_role(
-        self, connection: Connection, found: Found, name: str, password: Secret
-    ) -> None:
-        role = sql.Identifier(name)
-        async with connection.transaction():
-            if not found.role:
-                await connection.execute(
-                    sql.SQL(
-                        "CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-                    ).format(role)
-                )
-                await connection.execute(
-                    sql.SQL("COMMENT ON ROLE {} IS {}").format(role, sql.Literal(MARK))
-                )
-                # An administrator who is no superuser may give a database only to its own roles.
-                await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-            await connection.execute(
-                sql.SQL("ALTER ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}").format(
-                    role, sql.Literal(_verifier(connection, name, password)), self._limit
-                )
-            )
-            await connection.execute(
-                sql.SQL("ALTER ROLE {} SET statement_timeout = {}").format(
-                    role, sql.Literal(f"{self._timeout * 1000:.0f}ms")
-                )
-            )
+
+async def _make_role(connection: Connection, found: Found, name: str) -> None:
+    if found.role:
+        return
+    role = sql.Identifier(name)
+    async with connection.transaction():
+        await connection.execute(
+            sql.SQL(
+                "CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
+            ).format(role)
+        )
+        await connection.execute(
+            sql.SQL("COMMENT ON ROLE {} IS {}").format(role, sql.Literal(MARK))
+        )
+        # An administrator who is no superuser may give a database only to its own roles.
+        await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
 
 
 async def _make_database(
@@ -195,15 +229,9 @@ async def _alone(connection: Connection, name: str) -> AsyncIterator[None]:
     await connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
 
-def _verifier(connection: Connection, name: str, password: Secret) -> str:
-    """Return what the server stores; the password itself never reaches it, nor its log."""
-    word, user = password.reveal().encode(), name.encode()
-    return connection.pgconn.encrypt_password(word, user, b"scram-sha-256").decode()
-
-
 def _checked(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        detail = f"{name[:80]!r} is not 1 to 63 of a-z, 0-9 and _, beginning with a letter."
+        detail = f"{name[:80]!r} is not 1 to 61 of a-z, 0-9 and _, beginning with a letter."
         raise invalid("bad_database_name", "Not a name for a database", detail)
     return name
 

@@ -33,7 +33,7 @@ class Spec:
     ``revision`` is the generation whose instances should run: it moves when the running ones must
     be replaced, and stays when only their number or the route changes. ``canary`` is how the
     revision is let in (``None``: all at once). ``returning``: it served here before. ``secrets``
-    is the set that the revision it names is given.
+    is the set that the revision it names is given, ``login`` numbers the password of its database.
     """
 
     generation: int
@@ -48,6 +48,7 @@ class Spec:
     returning: bool = False
     dials: Dials = field(default_factory=Dials)
     secrets: SetRef | None = None
+    login: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Live:
     since: datetime
     returned: bool = False
     secrets: SetRef | None = None
+    login: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ def as_live(deployment: Deployment) -> Deployment:
         digest=live.digest,
         canary=None,
         secrets=live.secrets,
+        login=live.login,
     )
     return replace(deployment, spec=back)
 
@@ -292,6 +295,15 @@ def brought_back(deployment: Deployment) -> SetRef | None:
         return None
     held = (each for each in deployment.status.remembered if each.number == spec.number)
     return next((each.secrets for each in held), None)
+
+
+def with_new_login(deployment: Deployment, wish: Wish) -> Deployment:
+    """Return the deployment with the same version wanted anew, with another database password.
+
+    Raises a Fault while it is busy.
+    """
+    after = retargeted(deployment, deployment.spec.number, deployment.spec.digest, wish)
+    return replace(after, spec=replace(after.spec, login=deployment.spec.login + 1))
 
 
 def doomed(deployment: Deployment, wish: Wish) -> Deployment:

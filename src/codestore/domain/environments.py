@@ -34,6 +34,18 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseLimits:
+    """What a deployment may have of its database: connections at once, seconds for a statement.
+
+    Twice as many connections while its password is replaced. By default that is enough for eight
+    instances beside the eight of the version before, with the usual pool of fifteen in each.
+    """
+
+    connections: int = 240
+    statement: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What holds in an environment. Times in seconds.
 
@@ -64,19 +76,40 @@ class Policy:
     returns: bool = False
     promise: float | None = None
     clients: bool = False
+    database: DatabaseLimits = field(default_factory=DatabaseLimits)
 
 
 _RULES = Limits(
     idle_timeout=120.0, max_body=100 * MEBIBYTE, rate=500.0, max_requests=2_000
 )  # for whatever is not production
 _SMALL = Resources(memory=512 * MEBIBYTE, cpu=1.0)
+_ALONE = DatabaseLimits(connections=40, statement=60.0)  # one instance, and the one that follows it
+_FEW = DatabaseLimits(connections=60, statement=60.0)  # two of them
 
 POLICIES: dict[Kind, Policy] = {
     Kind.PRIVATE: Policy(
-        Kind.PRIVATE, Access.KEY, None, 300.0, True, 0, 1, limits=_RULES, resources=_SMALL
+        Kind.PRIVATE,
+        Access.KEY,
+        None,
+        300.0,
+        True,
+        0,
+        1,
+        limits=_RULES,
+        resources=_SMALL,
+        database=_ALONE,
     ),
     Kind.DEMO: Policy(
-        Kind.DEMO, Access.PUBLIC, Kind.PRIVATE, 300.0, True, 0, 1, limits=_RULES, resources=_SMALL
+        Kind.DEMO,
+        Access.PUBLIC,
+        Kind.PRIVATE,
+        300.0,
+        True,
+        0,
+        1,
+        limits=_RULES,
+        resources=_SMALL,
+        database=_ALONE,
     ),
     Kind.DEVELOPMENT: Policy(
         Kind.DEVELOPMENT,
@@ -89,6 +122,7 @@ POLICIES: dict[Kind, Policy] = {
         limits=_RULES,
         resources=_SMALL,
         returns=True,
+        database=_FEW,
     ),
     Kind.STAGING: Policy(
         Kind.STAGING,
@@ -101,6 +135,7 @@ POLICIES: dict[Kind, Policy] = {
         limits=_RULES,
         resources=_SMALL,
         returns=True,
+        database=_FEW,
     ),
     Kind.PRODUCTION: Policy(
         Kind.PRODUCTION,

@@ -37,8 +37,17 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
     spec, status = deployment.spec, deployment.status
     live, previous = status.live, status.previous
     if live is None or live.revision != spec.revision:
-        previous = None if spec.returning else live
-        live = Live(spec.revision, spec.number, spec.digest, now, spec.returning, spec.secrets)
+        if live is None or live.login == spec.login:  # else only its password is another one
+            previous = None if spec.returning else live
+        live = Live(
+            spec.revision,
+            spec.number,
+            spec.digest,
+            now,
+            spec.returning,
+            spec.secrets,
+            spec.login,
+        )
     generation, text = spec.generation, f"{spec.number} serves."
     statement = Condition(ConditionType.ROLLED_OUT, Truth.TRUE, "Live", text, now, generation)
     after = replace(

@@ -21,6 +21,7 @@ class Wanted:
     listen on ports of their own. ``canary`` is how a new revision is let in; ``before`` is the goal
     for what serves until then. ``standby`` and ``stop`` are the idle times after which it is frozen
     (``None``: never) and stopped. ``missing`` are secrets that it needs and that nobody has set.
+    ``login`` is the number of its database's password.
     """
 
     deployment: str
@@ -42,6 +43,7 @@ class Wanted:
     queue: int = 0
     queue_timeout: float = 0.0
     missing: tuple[str, ...] = ()
+    login: int = 0
     before: "Wanted | None" = None
 
     def with_count(self, count: int) -> "Wanted":
@@ -92,6 +94,7 @@ def desired(
         queue=policy.queue,
         queue_timeout=policy.queue_timeout,
         missing=_missing(deployment.spec, manifest),
+        login=deployment.spec.login,
     )
 
 

@@ -8,7 +8,17 @@ from codestore.plan.desired import Wanted
 from codestore.plan.instances import COMING, is_late, staying
 from codestore.plan.model import Observed, Planned
 from codestore.plan.standby_steps import Disarm, Thaw
-from codestore.plan.steps import Admit, CreateDatabase, GiveUp, Migrate, Prepare, Prove, Start, Stop
+from codestore.plan.steps import (
+    Admit,
+    CreateDatabase,
+    GiveUp,
+    Migrate,
+    OpenLogin,
+    Prepare,
+    Prove,
+    Start,
+    Stop,
+)
 
 
 def growing(
@@ -24,6 +34,8 @@ def growing(
         due.append(Planned(Prepare(wanted.digest), why))
     if wanted.database is not None and not observed.database:
         due.append(Planned(CreateDatabase(wanted.database), "it has none yet"))
+    elif wanted.database is not None and wanted.login not in observed.logins:
+        due.append(Planned(OpenLogin(wanted.database, wanted.login), why))
     if wanted.migrate and rolling:
         step = Migrate(wanted.digest, wanted.migrations)
         due.append(Planned(step, "this version has not migrated it yet"))

@@ -7,7 +7,7 @@ from codestore.domain.instances import Instance, InstanceState
 from codestore.plan.desired import Wanted
 from codestore.plan.instances import COMING, TAKING, serving, staying
 from codestore.plan.model import Observed, Planned
-from codestore.plan.steps import Drain, Stop
+from codestore.plan.steps import CloseLogins, Drain, Stop
 
 DRAIN_GRACE = timedelta(seconds=5)  # after its drain time-out an instance may still say goodbye
 IDLE_POLL = timedelta(milliseconds=200)  # how often a proxy is asked whether an endpoint is idle
@@ -75,3 +75,13 @@ def finishing(
     if observed.active.get(instance.address, 0) == 0:
         return [Planned(Stop(instance.name), "it has no requests left")], []
     return [], [min(until, now + IDLE_POLL)]
+
+
+def locking(own: list[Instance], wanted: Wanted, observed: Observed) -> list[Planned]:
+    """Close the database to older passwords when nobody is left who has one."""
+    if wanted.database is None or not observed.database or not observed.logins - {wanted.login}:
+        return []
+    if len(own) < len(observed.view.instances):
+        return []
+    step = CloseLogins(wanted.database, wanted.login)
+    return [Planned(step, "nobody has an older password any more")]

@@ -19,10 +19,12 @@ class Observed:
 
     ``idle_since`` is when the last request ended (or was first looked for); ``None`` when one is
     under way, or nobody has looked yet. ``canary`` is what became of the new version's share.
+    ``logins`` are those by which the database can be entered.
     """
 
     view: View = field(default_factory=View)
     database: bool = False
+    logins: frozenset[int] = frozenset({0})
     artifact: bool = False
     route: Route | None = None
     active: Mapping[str, int] = field(default_factory=dict)

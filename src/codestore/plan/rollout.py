@@ -19,7 +19,7 @@ from codestore.plan import canary
 from codestore.plan.desired import Wanted
 from codestore.plan.growing import clearing, growing, lost, settling
 from codestore.plan.instances import of_revision, serving, starting_looks
-from codestore.plan.leaving import leaving, retiring, shrinking
+from codestore.plan.leaving import leaving, locking, retiring, shrinking
 from codestore.plan.model import Observed, Plan, Planned, Verdict
 from codestore.plan.publishing import publishing, routing
 from codestore.plan.returning import returning
@@ -102,6 +102,7 @@ def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
         cleanup, cleanup_looks = retiring([*old, *draining], wanted, observed, now)
         due += cleanup
         looks += cleanup_looks
+        due += locking(own, wanted, observed)
     if deployment.status.crashes and deployment.status.crashed_at is not None:
         looks.append(deployment.status.crashed_at + CALM)
     return _plan(due, looks, wanted, observed, reached=reached)

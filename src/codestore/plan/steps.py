@@ -41,6 +41,40 @@ class CreateDatabase:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLogin:
+    """Let instances connect to the database by a new password."""
+
+    name: str
+    login: int
+
+    @property
+    def key(self) -> str:
+        """Name the step."""
+        return f"open-login:{self.login}"
+
+    def describe(self) -> str:
+        """Tell people what is done."""
+        return "open the database to a new password"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLogins:
+    """Let nobody connect by an older password any more."""
+
+    name: str
+    but: int
+
+    @property
+    def key(self) -> str:
+        """Name the step."""
+        return f"close-logins:{self.but}"
+
+    def describe(self) -> str:
+        """Tell people what is done."""
+        return "close the database to the old password"
+
+
+@dataclass(frozen=True, slots=True)
 class Migrate:
     """Run the version's migrations on the deployment's database."""
 
@@ -230,6 +264,8 @@ class DropDatabase:
 Step = (
     Prepare
     | CreateDatabase
+    | OpenLogin
+    | CloseLogins
     | Migrate
     | Start
     | Prove

@@ -85,6 +85,7 @@ async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
     return Observed(
         view=view,
         database=await doors.databases.observe(deployment.database),
+        logins=await _logins(deployment, wanted, doors),
         artifact=await doors.builder.prepared(subject.version.seal) is not None,
         route=doors.gateway.published(deployment.hash),
         active=active,
@@ -170,6 +171,13 @@ async def _publish_version(
         return
     if live.digest == version.digest and live.number == version.number:
         await records.put(replace(version, published_at=now))
+
+
+async def _logins(deployment: Deployment, wanted: Wanted, doors: Doors) -> frozenset[int]:
+    """Ask by which passwords the database is entered, where it is and is wanted."""
+    if wanted.database is None or deployment.spec.removed:
+        return frozenset({wanted.login})
+    return await doors.databases.logins(deployment.database)
 
 
 def _idle_since(deployment: Deployment, wanted: Wanted, doors: Doors) -> datetime | None:

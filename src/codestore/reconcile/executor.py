@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from codestore.domain.environments import POLICIES, DatabaseLimits
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault, FaultKind, failed
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import Run, RunKind
+from codestore.domain.secret import Secret
 from codestore.plan.desired import Wanted, routed
 from codestore.plan.fold import gave_up, with_lines
 from codestore.plan.model import Planned
@@ -24,12 +26,14 @@ from codestore.plan.standby_steps import (
 )
 from codestore.plan.steps import (
     Admit,
+    CloseLogins,
     CreateDatabase,
     Drain,
     DropDatabase,
     Forget,
     GiveUp,
     Migrate,
+    OpenLogin,
     Prepare,
     Prove,
     Publish,
@@ -87,8 +91,11 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
         case Prepare(digest):
             await doors.builder.prepare(subject.sealed(digest))
         case CreateDatabase(name):
-            password = database_password(subject.deployment, doors.vault)
-            await doors.databases.create(name, password)
+            await doors.databases.create(name, *_login(subject, doors, wanted.login))
+        case OpenLogin(name, login):
+            await doors.databases.open_login(name, *_login(subject, doors, login))
+        case CloseLogins(name, login):
+            await doors.databases.close_logins(name, login)
         case Migrate():
             await _migrate(subject, doors)
         case Start(revision, ordinal):
@@ -116,6 +123,13 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
             await doors.databases.drop(name)
         case _:
             assert_never(step)
+
+
+def _login(subject: Subject, doors: Doors, number: int) -> tuple[Secret, int, DatabaseLimits]:
+    """Return the password of a login, its number, and what may be had by it."""
+    deployment = subject.deployment
+    password = database_password(deployment, doors.vault, number)
+    return password, number, POLICIES[deployment.kind].database
 
 
 async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Doors) -> None:

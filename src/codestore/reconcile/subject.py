@@ -72,6 +72,13 @@ class Subject:
             return self.live
         return self.version
 
+    def login_of(self, revision: int) -> int:
+        """Return by which password of its database a revision connects."""
+        spec, live = self.deployment.spec, self.deployment.status.live
+        if live is not None and live.revision == revision:
+            return live.login
+        return spec.login
+
     def sealed(self, digest: str) -> Seal:
         """Return the seal with a digest: of the wanted version, or of the one that serves."""
         if self.live is not None and self.live.digest == digest:
@@ -172,7 +179,10 @@ def workload(
         revision=revision,
         artifact=artifact,
         run=run or manifest.run,
-        environment={**secrets, **_variables(subject, doors, database=manifest.database)},
+        environment={
+            **secrets,
+            **_variables(subject, revision, doors, database=manifest.database),
+        },
         drain=policy.drain,
         preload=manifest.preload,
         scales=policy.max_instances > 1,
@@ -182,12 +192,15 @@ def workload(
     )
 
 
-def database_password(deployment: Deployment, vault: Vault) -> Secret:
-    """Derive the password of a deployment's role: the same every time, stored nowhere."""
-    return vault.derive(f"database:{deployment.id}:{deployment.database}")
+def database_password(deployment: Deployment, vault: Vault, login: int) -> Secret:
+    """Derive the password of a deployment's login: the same every time, stored nowhere."""
+    number = f":{login}" if login else ""
+    return vault.derive(f"database:{deployment.id}:{deployment.database}{number}")
 
 
-def _variables(subject: Subject, doors: Doors, *, database: bool) -> dict[str, Secret]:
+def _variables(
+    subject: Subject, revision: int, doors: Doors, *, database: bool
+) -> dict[str, Secret]:
     deployment = subject.deployment
     variables = {
         "PROJECT_ID": Secret(deployment.project or ""),
@@ -195,6 +208,7 @@ def _variables(subject: Subject, doors: Doors, *, database: bool) -> dict[str, S
         "SERVICE_ID": Secret(deployment.service),
     }
     if database:
-        password = database_password(deployment, doors.vault)
-        variables |= doors.databases.settings(deployment.database, password)
+        login = subject.login_of(revision)
+        password = database_password(deployment, doors.vault, login)
+        variables |= doors.databases.settings(deployment.database, password, login)
     return variables

@@ -39,6 +39,8 @@ PLANS: tuple[Bug, ...] = (
         GROWING,
         """    if wanted.database is not None and not observed.database:
         due.append(Planned(CreateDatabase(wanted.database), "it has none yet"))
+    elif wanted.database is not None and wanted.login not in observed.logins:
+        due.append(Planned(OpenLogin(wanted.database, wanted.login), why))
     if wanted.migrate and rolling:
         step = Migrate(wanted.digest, wanted.migrations)
         due.append(Planned(step, "this version has not migrated it yet"))
@@ -48,6 +50,8 @@ PLANS: tuple[Bug, ...] = (
         due.append(Planned(step, "this version has not migrated it yet"))
     if wanted.database is not None and not observed.database:
         due.append(Planned(CreateDatabase(wanted.database), "it has none yet"))
+    elif wanted.database is not None and wanted.login not in observed.logins:
+        due.append(Planned(OpenLogin(wanted.database, wanted.login), why))
 """,
     ),
     Bug(

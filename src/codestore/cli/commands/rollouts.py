@@ -50,7 +50,7 @@ def status(
 
     A canary with its share, when the next step comes, and what became of its requests.
     """
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     session.output.answer(session.client.get(place.path("rollout")), rollout)
 
 
@@ -62,7 +62,7 @@ def pause(
     environment: ToEnvironment = None,
 ) -> None:
     """Have a canary stay at its share."""
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     session.output.answer(session.client.post(place.path("rollout", "pause")), rollout)
     session.output.aside(f"Undo: cs rollout:resume {place.words}")
 
@@ -75,7 +75,7 @@ def resume(
     environment: ToEnvironment = None,
 ) -> None:
     """Have a canary go on."""
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     session.output.answer(session.client.post(place.path("rollout", "resume")), rollout)
     session.output.aside(f"Undo: cs rollout:pause {place.words}")
 
@@ -93,7 +93,7 @@ def abort(
     Whatever it is; what served goes on serving. Waits until it has ended; whoever waits for the
     change itself hears that it failed (aborted).
     """
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     change = session.client.post(place.path("rollout", "abort"))
     found = change["document"]
     if not detach:
@@ -118,7 +118,7 @@ def hold(
 
     Rolling to a version that somebody names stays possible. A rollback holds by itself.
     """
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     held = session.client.post(place.path("hold"), NewHold(reason))
     session.output.answer(held, views.deployment)
     session.output.aside(f"Undo: cs unhold {place.words}")
@@ -135,7 +135,7 @@ def unhold(
 
     Versions that were left behind there stay marked: promoting one of them needs --force.
     """
-    place = _place(session, project, service, environment)
+    place = place_of(session, project, service, environment)
     held = session.client.get(place.path("rollout"))["deployment"]["hold"]
     session.output.answer(session.client.delete(place.path("hold")), views.deployment)
     if held is not None:
@@ -143,7 +143,7 @@ def unhold(
         session.output.aside(f"Undo: cs hold {place.words} --reason {reason}")
 
 
-def _place(
+def place_of(
     session: Session, first: str | None, second: str | None, environment: str | None
 ) -> Place:
     """Read PROJECT SERVICE, or SERVICE where there is no project; the folder may name it, too."""
