@@ -81,7 +81,8 @@ def _rolling(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
     first = _moves(due)
     routes = [] if first else routing(deployment, wanted, observed, arrived=arrived, split=split)
     looks += starting_looks(own, wanted)
-    return _plan(due + routes, looks, wanted, observed, reached=arrived and not (first or routes))
+    # With the route it has arrived: whoever records that the route was published tells of it.
+    return _plan(due + routes, looks, wanted, observed, reached=arrived and not first)
 
 
 def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:

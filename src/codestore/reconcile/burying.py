@@ -1,8 +1,10 @@
 """The end of a deployment in the records, and of a service when its last one is gone."""
 
+from collections.abc import Sequence
+
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
-from codestore.domain.events import EventKind, event_of
+from codestore.domain.events import Event, EventKind, event_of
 from codestore.domain.keys import Key
 from codestore.domain.services import Service
 from codestore.domain.versions import Version
@@ -11,7 +13,7 @@ from codestore.reconcile.doors import Doors
 from codestore.reconcile.resolving import unlocked
 
 
-async def bury(deployment: Deployment, doors: Doors) -> None:
+async def bury(deployment: Deployment, untold: Sequence[Event], doors: Doors) -> None:
     """Forget a deployment that is gone, in one transaction with what goes with it.
 
     All deployments of the service are locked first, in one order: two of them may be buried at
@@ -25,7 +27,8 @@ async def bury(deployment: Deployment, doors: Doors) -> None:
         left = {id_ for id_ in ids if await records.get(Deployment, id_) is not None}
         if deployment.id not in left:
             return
-        await records.emit(event_of(deployment, EventKind.REMOVED, "removed, with its data", now))
+        gone = event_of(deployment, EventKind.REMOVED, "removed, with its data", now)
+        await records.emit(*untold, gone)
         await records.remove(deployment)
         if safe is not None:
             await safe.forget_sets(deployment.id)

@@ -8,7 +8,7 @@ from codestore.domain.conditions import ConditionType, find
 from codestore.domain.deployments import Deployment, as_live
 from codestore.domain.dials import turned, undisturbed
 from codestore.domain.environments import Kind
-from codestore.domain.events import EventKind, event_of
+from codestore.domain.events import Event, EventKind, event_of
 from codestore.domain.instances import InstanceState, View
 from codestore.domain.versions import Version
 from codestore.plan.desired import Wanted, desired
@@ -50,8 +50,8 @@ async def cycle(id_: str, doors: Doors) -> Turn:
         await resolve_secrets(id_, doors)
         return Turn(again=True)
     plan, wanted = await consider(subject, doors)
-    outcomes = await execute(plan.due, subject, wanted, doors)
-    return await record(subject, plan, outcomes, doors)
+    outcomes, untold = await execute(plan.due, subject, wanted, doors)
+    return await record(subject, plan, outcomes, untold, doors)
 
 
 async def _sweep(id_: str, doors: Doors) -> None:
@@ -94,13 +94,15 @@ async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
     )
 
 
-async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: Doors) -> Turn:
+async def record(
+    subject: Subject, plan: Plan, outcomes: list[Outcome], untold: list[Event], doors: Doors
+) -> Turn:
     """Write down what the turn changed, in one transaction, unless people asked anew meanwhile."""
     now = doors.clock.now()
     after, news = fold(subject.deployment, plan, outcomes, now)
     broken = any(isinstance(outcome, Failed) for outcome in outcomes)
     if plan.verdict is Verdict.REMOVED and not broken:
-        await bury(after, doors)
+        await bury(after, untold, doors)
         return Turn()
     async with doors.store.begin() as records:
         current = await records.get(Deployment, after.id)
@@ -109,13 +111,14 @@ async def record(subject: Subject, plan: Plan, outcomes: list[Outcome], doors: D
         asked_anew = current.spec.generation != subject.deployment.spec.generation
         if asked_anew:  # the new wish stands; what was learned of the world is kept
             after = _merged(current, after)
-            news = [told for told in news if told[0] not in _OF_THE_WISH]
+            news = [each for each in news if each[0] not in _OF_THE_WISH]
         else:
             after = _with_turned(subject.deployment, current, after)
         if after != current:
             await records.put(after)
         await _publish_version(records, subject.version, after, now)
-        await records.emit(*(event_of(after, kind, text, now, fault) for kind, text, fault in news))
+        told = [event_of(after, kind, text, now, fault) for kind, text, fault in news]
+        await records.emit(*untold, *told)
     if subject.deployment.status.standby is not None and after.status.standby is None:
         doors.traffic.touch(after.hash)  # what was read before it slept says nothing of today
     for _, text, _ in news:

@@ -1,11 +1,12 @@
 """Doing a plan: one ``match`` over the steps, one door for each, stopping at the first failure."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from codestore.domain.environments import POLICIES, DatabaseLimits
-from codestore.domain.events import EventKind, event_of
+from codestore.domain.events import Event, EventKind, event_of
 from codestore.domain.faults import Fault, FaultKind, failed
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import Run, RunKind
@@ -49,38 +50,64 @@ from codestore.reconcile.subject import Subject, database_password, workload
 MIGRATION_TIMEOUT = 600.0  # seconds
 TAIL = 10  # log lines that go into a fault
 LOOKED_AT = 1000  # log lines of the whole deployment in which they are looked for
+EACH_ITS_OWN = (Start, Prove, Admit, Drain, Stop)
+"""Steps that concern one instance only: several of a kind need not wait for one another."""
 
 
 async def execute(
     due: Sequence[Planned], subject: Subject, wanted: Wanted, doors: Doors
-) -> list[Outcome]:
-    """Do what is due, in order. A fault ends the turn; whether it is final is the fault's kind."""
+) -> tuple[list[Outcome], list[Event]]:
+    """Do what is due, in order; neighbours of one kind together, each for another instance.
+
+    A fault ends the turn; whether it is final is the fault's kind. Returns the outcomes, and the
+    events that are not told yet: whoever writes the outcomes down tells them in the same breath.
+    """
     outcomes: list[Outcome] = []
-    for planned in due:
-        outcome = await _attempt(planned, subject, wanted, doors)
-        outcomes.append(outcome)
-        if isinstance(outcome, Failed):
+    events: list[Event] = []
+    for group in _together(due):
+        events += [_started(subject, doors, step) for step in group if _told(step)]
+        await _tell(events, doors)
+        ended = await _all([_attempt(step, subject, wanted, doors) for step in group])
+        outcomes += ended
+        events = [_ended(subject, doors, outcome) for outcome in ended if _told(outcome)]
+        if any(isinstance(outcome, Failed) for outcome in ended):
             break
-    return outcomes
+    return outcomes, events
 
 
-async def _attempt(planned: Planned, subject: Subject, wanted: Wanted, doors: Doors) -> Outcome:
-    step = planned.step
+def _together(due: Sequence[Planned]) -> list[list[Step]]:
+    """Group neighbours that may be done at the same time."""
+    groups: list[list[Step]] = []
+    for planned in due:
+        step = planned.step
+        if groups and isinstance(step, EACH_ITS_OWN) and type(groups[-1][-1]) is type(step):
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return groups
+
+
+async def _all(attempts: Sequence[Coroutine[None, None, Outcome]]) -> list[Outcome]:
+    """Wait for all of them. A defect in one cancels the others, and is raised as it is."""
+    if len(attempts) == 1:
+        return [await attempts[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(attempt) for attempt in attempts]
+    except BaseExceptionGroup as defects:
+        raise defects.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _attempt(step: Step, subject: Subject, wanted: Wanted, doors: Doors) -> Outcome:
     started = doors.clock.now()
-    told = not isinstance(step, StandbyStep)  # of those people hear as one: it sleeps, it woke
-    if told:
-        await _tell(subject, doors, EventKind.STEP_STARTED, step)
     try:
         await _perform(step, subject, wanted, doors)
     except Fault as fault:
         took = (doors.clock.now() - started).total_seconds()
         final = fault.letter.kind is not FaultKind.UNAVAILABLE
-        await _tell(subject, doors, EventKind.STEP_FAILED, step, took, fault)
         return Failed(step, fault, final, took)
-    took = (doors.clock.now() - started).total_seconds()
-    if told:
-        await _tell(subject, doors, EventKind.STEP_DONE, step, took)
-    return Done(step, took)
+    return Done(step, (doors.clock.now() - started).total_seconds())
 
 
 async def _perform(  # noqa: C901 - one arm per step, the checker proves that none is missing
@@ -202,15 +229,28 @@ async def _tail(id_: str, instance: str, doors: Doors) -> list[str]:
     return [line.text for line in lines if line.source == instance][-TAIL:]
 
 
-async def _tell(
-    subject: Subject,
-    doors: Doors,
-    kind: EventKind,
-    step: Step,
-    took: float | None = None,
-    fault: Fault | None = None,
-) -> None:
-    event = event_of(subject.deployment, kind, step.describe(), doors.clock.now())
-    letter = fault.letter if fault else None
-    async with doors.store.begin() as records:
-        await records.emit(replace(event, step=step.key, duration=took, letter=letter))
+def _told(what: Step | Outcome) -> bool:
+    """Whether people hear of it: not of the steps of a sleep, which they hear of as one."""
+    if isinstance(what, Failed):
+        return True
+    return not isinstance(what.step if isinstance(what, Done) else what, StandbyStep)
+
+
+def _started(subject: Subject, doors: Doors, step: Step) -> Event:
+    event = event_of(subject.deployment, EventKind.STEP_STARTED, step.describe(), doors.clock.now())
+    return replace(event, step=step.key)
+
+
+def _ended(subject: Subject, doors: Doors, outcome: Outcome) -> Event:
+    kind, letter = EventKind.STEP_DONE, None
+    if isinstance(outcome, Failed):
+        kind, letter = EventKind.STEP_FAILED, outcome.fault.letter
+    step = outcome.step
+    event = event_of(subject.deployment, kind, step.describe(), doors.clock.now(), letter)
+    return replace(event, step=step.key, duration=outcome.took)
+
+
+async def _tell(events: Sequence[Event], doors: Doors) -> None:
+    if events:
+        async with doors.store.begin() as records:
+            await records.emit(*events)

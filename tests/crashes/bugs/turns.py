@@ -18,11 +18,12 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "recorded before it is done",
         CYCLE,
-        """    outcomes = await execute(plan.due, subject, wanted, doors)
-    return await record(subject, plan, outcomes, doors)
+        """    outcomes, untold = await execute(plan.due, subject, wanted, doors)
+    return await record(subject, plan, outcomes, untold, doors)
 """,
         """    from codestore.plan.outcomes import Done
-    turn = await record(subject, plan, [Done(due.step, 0.0) for due in plan.due], doors)
+    done = [Done(due.step, 0.0) for due in plan.due]
+    turn = await record(subject, plan, list(done), [], doors)
     await execute(plan.due, subject, wanted, doors)
     return turn
 """,
@@ -30,9 +31,9 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "told in a second transaction",
         CYCLE,
-        "        await records.emit(*(event_of(",
+        "        await records.emit(*untold, *told)",
         """    async with doors.store.begin() as records:
-        await records.emit(*(event_of(""",
+        await records.emit(*untold, *told)""",
     ),
     Bug(
         "a newer wish is overwritten by a turn",
@@ -43,7 +44,7 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "the verdict on an old wish is told with the new one",
         CYCLE,
-        "news = [told for told in news if told[0] not in _OF_THE_WISH]",
+        "news = [each for each in news if each[0] not in _OF_THE_WISH]",
         "pass",
     ),
     Bug(
@@ -97,7 +98,7 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "it goes on after a failure",
         EXECUTOR,
-        """        if isinstance(outcome, Failed):
+        """        if any(isinstance(outcome, Failed) for outcome in ended):
             break
 """,
         "",
@@ -143,8 +144,8 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "nobody is told of the end",
         BURYING,
-        "await records.emit(event_of(deployment, EventKind.REMOVED",
-        "_ = (event_of(deployment, EventKind.REMOVED",
+        "await records.emit(*untold, gone)",
+        "_ = gone",
     ),
     Bug(
         "a service outlives its last place",

@@ -1,0 +1,105 @@
+"""Doing a plan: in order, what concerns one instance each together, and no further than a fault."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from codestore.actions import services
+from codestore.actions.office import Office
+from codestore.actions.services import Submission
+from codestore.domain.deployments import Deployment
+from codestore.domain.events import Event, EventKind
+from codestore.domain.faults import unavailable
+from codestore.domain.manifest import Health, Manifest, Run, RunKind
+from codestore.domain.services import User
+from codestore.plan.model import Planned
+from codestore.plan.outcomes import Done, Failed, Outcome
+from codestore.plan.steps import Admit, Prove, Step
+from codestore.reconcile.cycle import goal
+from codestore.reconcile.executor import execute
+from codestore.reconcile.subject import read_subject
+from codestore.store.memory import MemoryStore
+from tests.support.fakes import World, make_world
+
+PATIENCE = 5.0
+MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)))
+STEPS: list[Step] = [Prove("a", 1), Prove("b", 1), Admit("a"), Admit("b")]
+
+
+class Bench:
+    """A deployment whose plan is carried out, and what its driver was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = MemoryStore()
+        self.world: World = make_world(self.store, MANIFEST)
+        self.asked: list[str] = []
+        self.barrier = asyncio.Barrier(2)
+        self.ill: str | None = None
+        monkeypatch.setattr(self.world.driver, "prove", self.prove)
+        monkeypatch.setattr(self.world.driver, "admit", self.admit)
+
+    async def prove(self, deployment: str, instance: str, health: Health) -> None:
+        await asyncio.wait_for(self.barrier.wait(), PATIENCE)
+        self.asked.append(f"prove {instance}")
+        if instance == self.ill:
+            raise unavailable("not_well", "It is not well", "It says so.")
+
+    async def admit(self, deployment: str, instance: str) -> None:
+        self.asked.append(f"admit {instance}")
+
+    async def carry_out(self) -> tuple[list[Outcome], list[Event]]:
+        doors = self.world.doors
+        office = Office(
+            doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring
+        )
+        ada = User("usr-ada", "ada", "org", "hash")
+        await services.create_service(office, ada, "blog", Submission(Path("unused"), "notes"))
+        async with self.store.begin() as records:
+            deployment = (await records.find(Deployment))[0]
+            subject = await read_subject(records, doors, deployment.id)
+        assert subject is not None
+        due = [Planned(step, "a test") for step in STEPS]
+        return await execute(due, subject, goal(subject), doors)
+
+
+async def test_neighbours_of_one_kind_are_done_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    outcomes, untold = await bench.carry_out()
+    assert [type(outcome) for outcome in outcomes] == [Done] * 4
+    assert [outcome.step for outcome in outcomes] == STEPS
+    assert sorted(bench.asked[:2]) == ["prove a", "prove b"]
+    assert [(event.kind, event.step) for event in untold] == [
+        (EventKind.STEP_DONE, "admit:a"),
+        (EventKind.STEP_DONE, "admit:b"),
+    ]
+
+
+async def test_the_next_kind_waits_for_all_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch)
+    bench.ill = "a"
+    outcomes, untold = await bench.carry_out()
+    assert [type(outcome) for outcome in outcomes] == [Failed, Done]
+    assert sorted(bench.asked) == ["prove a", "prove b"]  # nobody was admitted
+    assert [event.kind for event in untold] == [EventKind.STEP_FAILED, EventKind.STEP_DONE]
+
+
+async def test_a_defect_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    left: list[str] = []
+
+    async def prove(deployment: str, instance: str, health: Health) -> None:
+        if instance == "a":
+            raise ZeroDivisionError
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            left.append(instance)
+            raise
+
+    monkeypatch.setattr(bench.world.driver, "prove", prove)
+    with pytest.raises(ZeroDivisionError):
+        await bench.carry_out()
+    assert left == ["b"]
