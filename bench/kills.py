@@ -37,6 +37,7 @@ LIVES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds with doors of a life that ends from
 UNBORN = 0.1  # share of these that end before, somewhere in the start
 ORPHANED = 0.1  # share of these that end with their parent: the keeper starts it anew
 LONGEST = 10.0  # seconds of any life, with doors
+START = 0.5  # seconds until there are doors; where it takes longer, all these are longer, too
 STARVED = 40.0  # seconds without an answer after which one life is spared until there is one
 
 
@@ -53,8 +54,10 @@ class Killer:
         """Let one control process die; how it dies was decided when the one before lived."""
         pid, outside = self.control(), not self._order.read_text()
         life = self._dice.uniform(0, self._dice.choice(LIVES)) if outside else LONGEST
+        began = time.monotonic()
         if not outside or self._dice.random() >= UNBORN:
             self._born(pid)
+        life *= max(1.0, (time.monotonic() - began) / START)
         spared = self._starved()
         if spared:
             self._feed(pid)

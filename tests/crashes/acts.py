@@ -293,7 +293,9 @@ class Acts:
         route = world.gateway.routes.get(held.hash) if held else None
         if held is None or route is None or route.unavailable is not None:
             return
-        world.traffic.touch(held.hash)
+        if held.status.standby is None:  # nobody reads the counters of what sleeps
+            world.traffic.touch(held.hash)
+        self.stage.promises.called[held.id] = world.clock.at
         world.driver.call(held.id)
         if stays:
             world.driver.occupied.add(held.id)

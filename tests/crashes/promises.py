@@ -24,6 +24,7 @@ SPANS = {
     Kind.PRODUCTION: (2, 8),
 }
 DRAINS = {Kind.PRODUCTION: 30.0}  # seconds; elsewhere 10
+IDLE = 120.0  # seconds without a call, at least, before anything sleeps
 STARTING, READY, SERVING, FROZEN, DRAINING, ENDED = InstanceState
 TAKING, UP = (SERVING, FROZEN), (READY, SERVING)
 
@@ -56,6 +57,7 @@ class Promises:
     proved: set[tuple[str, datetime]] = field(default_factory=set)
     shares: dict[tuple[str, int], tuple[int, datetime]] = field(default_factory=dict)
     led: set[tuple[str, datetime]] = field(default_factory=set)
+    called: dict[str, datetime] = field(default_factory=dict)
     ran: tuple[str, str] = ("", "")
 
     @property
@@ -242,6 +244,9 @@ class Promises:
         if held is None or asked is None or not self.calm:
             return
         assert not held.busy and held.status.standby is None
+        if deployment in self.called:
+            idle = (self.world.clock.now() - self.called[deployment]).total_seconds()
+            assert idle >= IDLE, "somebody called it a moment ago"
         route = self.world.gateway.routes[held.hash]
         where = f"fake:{deployment}.held" if asked.address else f"fake:{deployment}"
         assert [each.address for each in route.endpoints] == [where], "nobody can wait there"
