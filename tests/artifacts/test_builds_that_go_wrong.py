@@ -1,7 +1,9 @@
 """A uv that hangs, fails or tells secrets: played by a shell script."""
 
 import asyncio
+import errno
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from archives import SERVICE
 from building import Push
 
 from codestore.artifacts.builder import UvBuilder
+from codestore.artifacts.folders import Folders
 from codestore.artifacts.processes import run
 from codestore.domain.faults import Fault
 
@@ -140,3 +143,22 @@ async def test_uv_gets_the_environment_it_was_given_and_no_other(
     told = caught.value.letter.detail
     assert "NOT_FOR_UV" not in told
     assert "UV_PYTHON_DOWNLOADS=never" in told
+
+
+def test_a_start_does_not_wait_for_whoever_writes_still_what_was_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A uv whose platform was killed goes on for a moment, and fills a folder that is deleted."""
+    (Folders.open(tmp_path).scratch / "half" / "venv").mkdir(parents=True)
+    delete = shutil.rmtree
+
+    def filled(path: Path) -> None:
+        (path / "late").touch()
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", "venv")
+
+    monkeypatch.setattr(shutil, "rmtree", filled)
+    assert not any(Folders.open(tmp_path).scratch.iterdir())
+    monkeypatch.setattr(shutil, "rmtree", delete)
+    assert any(tmp_path.glob("scratch-*"))
+    Folders.open(tmp_path)
+    assert [path.name for path in tmp_path.glob("scratch*")] == ["scratch"]

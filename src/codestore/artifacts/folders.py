@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_ASIDE = "scratch-"
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -29,8 +31,7 @@ class Folders:
     def open(cls, root: Path) -> "Folders":
         """Make the folders, and clear what an earlier process left half-made."""
         folders = cls(root.absolute())
-        if folders.scratch.exists():
-            delete(folders.scratch)
+        folders._clear()
         # Instances run as other users: they enter these three and no other.
         for path in (folders.trees, folders.environments, folders.runtimes):
             path.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,18 @@ class Folders:
         for path in (folders.bundles, folders.uses, folders.scratch):
             path.mkdir(mode=0o700, exist_ok=True)
         return folders
+
+    def _clear(self) -> None:
+        """Put aside what is half-made, and delete it.
+
+        A program that the earlier process had started may be writing there still. Whatever it adds
+        behind us is deleted at the next start.
+        """
+        if self.scratch.exists():
+            self.scratch.rename(tempfile.mkdtemp(prefix=_ASIDE, dir=self.root))
+        for aside in self.root.glob(f"{_ASIDE}*"):
+            with suppress(OSError):
+                delete(aside)
 
     @property
     def bundles(self) -> Path:
