@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codestore.actions import holds, projects, rollouts, services
+from codestore.actions import holds, projects, rekeying, rollouts, secrets, services
 from codestore.actions.places import Place
 from codestore.actions.projects import Entry
+from codestore.actions.secrets import Where
 from codestore.actions.services import Submission
 from codestore.domain.canary import Canary, Tally
 from codestore.domain.deployments import Deployment, rescaled
@@ -52,6 +53,7 @@ class Acts:
     expected: dict[tuple[str, int], EventKind] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     outages: set[str] = field(default_factory=set)
+    needy: set[str] = field(default_factory=set)
     _alone: bool = True
 
     def __post_init__(self) -> None:
@@ -136,15 +138,16 @@ class Acts:
         """
         world = self.stage.world
         if bad:
-            broken = world.builder if bad == "unbuildable" else world.driver
-            getattr(broken, bad).add(world.builder.next_digest)
+            places = {"unbuildable": world.builder, "needy": self}
+            getattr(places.get(bad, world.driver), bad).add(world.builder.next_digest)
         entry = STEPS if canary else None
         overrides = {
             Kind.DEVELOPMENT: Override(*RESTS[low is None], min_instances=low, canary=entry),
             Kind.STAGING: Override(min_instances=low, canary=entry),
             Kind.PRODUCTION: Override(canary=entry),
         }
-        world.builder.manifest = replace(world.builder.manifest, overrides=overrides)
+        needs = ("TOKEN",) if bad == "needy" else ()
+        world.builder.manifest = replace(world.builder.manifest, overrides=overrides, secrets=needs)
         work = services.push(self.stage.office, ADA, NAME, SENT)
         await self._ask(work, lambda accepted: accepted[0].deployments)
 
@@ -226,6 +229,26 @@ class Acts:
                 await records.emit(event_of(after, EventKind.SCALED, "load", doors.clock.now()))
         finally:
             ledger.author = was
+
+    async def set_secret(self, where: str, value: str | None, fresh: bool = True) -> None:
+        """Set a secret, change it, or (``None``) take it away: in the shop or a part of it.
+
+        Or in the service, or a part of that.
+        """
+        scope = {"shop": Where(SHOP), "service": Where(service=NAME)}.get(where)
+        if scope is None and Kind(where) in PROJECT_KINDS:
+            scope = Where(SHOP, where, NAME)
+        scope = scope or Where(environment=where, service=NAME)
+        office = self.stage.office
+        if value is None:
+            work = secrets.remove_secret(office, ADA, scope, "TOKEN")
+        else:
+            work = secrets.put_secret(office, ADA, scope, "TOKEN", value, fresh=fresh)
+        await self._ask(work, lambda accepted: accepted.deployments)
+
+    async def rekey(self) -> None:
+        work = rekeying.rekey(self.stage.office, ADA, master=True, data=True)
+        await self._ask(work, _nothing)
 
     async def tidy(self) -> None:
         await self.stage.tidy()

@@ -9,11 +9,13 @@ from codestore.domain.environments import Environment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.instances import InstanceState
 from codestore.domain.keys import Key
-from codestore.domain.services import Service
+from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
+from codestore.domain.services import Project, Service
 from codestore.domain.versions import Version
 from codestore.plan.model import Verdict
 from codestore.reconcile.cycle import consider
 from codestore.reconcile.subject import read_subject
+from tests.crashes import sealing
 from tests.crashes.acts import Acts
 from tests.crashes.promises import wanted_count
 from tests.crashes.stage import Stage
@@ -33,9 +35,29 @@ async def check(stage: Stage, acts: Acts, known: dict[str, int]) -> None:
         for deployment in list(stage.ledger.deployments.values()):
             await _settled(stage, deployment)
     await _whole(stage)
+    sealing.spread(stage.ledger)
+    await _sealed(stage)
     stage.world.clock.at += GRACE
     await stage.tidy()
     _nothing_left(stage)
+
+
+async def _sealed(stage: Stage) -> None:
+    """Everything opens under a key that is there, and no set is left of what is gone."""
+    keyring, store = stage.world.doors.keyring, stage.store
+    keys = {key.id: key for key in await store.all(DataKey)}
+    secrets, sets = await store.all(SealedSecret), await store.all(SecretSet)
+    sealed: list[SealedSecret | SecretSet] = [*secrets, *sets]
+    for each in sealed:
+        keyring.open(keys[each.data_key], each.place, each.sealed)
+        assert stage.ledger.nouns[each.id] == each, "the store forgot"
+    owners = {each.id for each in await store.all(Project)}
+    owners |= {each.id for each in await store.all(Service)}
+    for secret in secrets:
+        named = {secret.scope.project, secret.scope.service} - {None}
+        assert named <= owners, "a secret of what is gone"
+    ids = set(stage.ledger.deployments)
+    assert {each.deployment for each in sets} <= ids, "a set of what is gone"
 
 
 def _told_once(stage: Stage, events: list[Event], known: dict[str, int]) -> None:
@@ -92,6 +114,7 @@ def _explained(stage: Stage, acts: Acts, events: list[Event]) -> None:
             "build_failed": world.builder.unbuildable,
             "canary_failed": world.traffic.canaries,
             "aborted": {"somebody"},
+            "secret_missing": acts.needy,
             "away": acts.outages,
             "gateway_unavailable": acts.outages,
         }.get(code)

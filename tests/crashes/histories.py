@@ -11,7 +11,7 @@ from tests.crashes.playing import History
 ASGI, COMMAND = RunKind.ASGI, RunKind.COMMAND
 PROJECT = ("development", "staging", "production")
 ALL = ("private", "demo", *PROJECT)
-BAD = ("unbuildable", "broken", "unhealthy", "unmigratable")
+BAD = ("unbuildable", "broken", "unhealthy", "unmigratable", "needy")
 GAPS = 70  # points between two kills, at most
 
 FIXED: tuple[History, ...] = (
@@ -151,6 +151,46 @@ FIXED: tuple[History, ...] = (
     ),
     History("ahead", ASGI, (Op("roll_to", ("development", 2)),), name="back to what was left out"),
     History(
+        "two",
+        ASGI,
+        (
+            *(Op("set_secret", ("service", "one")), Op("roll", ("private", 1), wait="2")),
+            *(Op("set_secret", ("private", "two")), Op("set_secret", ("private", None))),
+        ),
+        name="secrets come and go",
+    ),
+    History(
+        "two",
+        ASGI,
+        (
+            *(Op("set_secret", ("private", "one"), wait="quiet"), Op("rekey"), Op("blackout")),
+            Op("push", ("needy",), wait="quiet"),
+        ),
+        name="secrets sealed anew",
+    ),
+    History(
+        "service",
+        COMMAND,
+        (
+            *(Op("push", ("needy",)), Op("set_secret", ("service", "one"))),
+            *(Op("roll", ("private", 2)), Op("set_secret", ("service", None), wait="quiet")),
+            Op("remove"),
+        ),
+        name="a secret is missing",
+    ),
+    History(
+        "young",
+        ASGI,
+        (Op("set_secret", ("development", "one"), wait="2"), Op("sicken", ("development",))),
+        name="secrets and a return",
+    ),
+    History(
+        "young",
+        ASGI,
+        (Op("set_secret", ("shop", "one")), Op("exclude"), Op("delete_project", wait="quiet")),
+        name="secrets go with their project",
+    ),
+    History(
         "shop",
         COMMAND,
         (
@@ -246,6 +286,11 @@ def _rot(dice: Random) -> tuple[Any, ...]:
     return dice.randint(1, 3), dice.random() < 0.7
 
 
+def _secret(dice: Random) -> tuple[Any, ...]:
+    value = dice.choice(("one", "two", "", None))
+    return dice.choice(("shop", "service", *ALL)), value, dice.random() < 0.6
+
+
 _EVERYWHERE = ("nothing", "service", "two", "shop", "canary")
 _THERE = ("service", "two", "shop", "canary")
 _SHOPS = ("shop", "canary")
@@ -279,6 +324,8 @@ _DRAWS: dict[str, tuple[_Draw, tuple[str, ...]]] = {
     "rot": (_rot, ("two",)),
     "sleep": (_seconds, _THERE),
     "tidy": (_none, _EVERYWHERE),
+    "set_secret": (_secret, _THERE),
+    "rekey": (_none, _THERE),
     "kill": (_none, _EVERYWHERE),
     "blackout": (_none, _EVERYWHERE),
 }

@@ -4,19 +4,20 @@ It knows who writes. People ask: they make generations and turn dials. Turns con
 became of a generation, once, in the transaction that concludes it. Neither may undo the other's.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from codestore.domain.deployments import Deployment, Spec
+from codestore.domain.deployments import Deployment, Live, Spec
 from codestore.domain.dials import Dials
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.faults import FaultKind
-from codestore.domain.secrets import SealedSecret, SecretSet
+from codestore.domain.secrets import DataKey, SealedSecret, SecretSet, SetRef
 from codestore.domain.services import Project, Service
-from codestore.domain.versions import Version
+from codestore.domain.versions import Number, Version
 from codestore.ports import Noun
 from tests.crashes.store import Written
 
@@ -36,6 +37,7 @@ class Ledger:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     nouns: dict[str, Noun] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    drifted: set[str] = field(default_factory=set)
     written: Counter[str] = field(default_factory=Counter)
     by_turns: "Callable[[Deployment, Deployment, Kinds], None] | None" = None
 
@@ -97,10 +99,37 @@ class Ledger:
             assert getattr(before, name) == getattr(after, name), name
         if self.author == TURN:
             by_a_turn(before, after, kinds, disturbed=self.disturbed)
+            self._drift(before, after, kinds)
             if self.by_turns is not None:
                 self.by_turns(before, after, kinds)
         else:
             by_a_person(before, after, kinds)
+
+    def _drift(self, before: Deployment, after: Deployment, kinds: Kinds) -> None:
+        """Where what is given need not be what is set: from a failure or a way back on."""
+        live, spec = before.status.live, before.spec
+        anew = live is not None and live.number == spec.number
+        if kinds[EventKind.RETURNING] or (kinds[EventKind.FAILED] and anew):
+            self.drifted.add(before.id)
+        elif kinds[EventKind.LIVE] and not anew:
+            back = live is not None and (spec.returning or _number(spec) < _number(live))
+            if back:
+                self._as_it_was(before)
+            (self.drifted.add if back else self.drifted.discard)(before.id)
+
+    def _as_it_was(self, before: Deployment) -> None:
+        """Who comes back is given what it had when it served here last."""
+        ref, number = before.spec.secrets, before.spec.number
+        then = [r.secrets for r in before.status.remembered if r.number == number]
+        for each in then:
+            assert ref is not None and self._plain(ref) == self._plain(each), "not as it was"
+
+    def _plain(self, ref: SetRef) -> str:
+        """Return what is in a set."""
+        held = self.nouns[ref.id]
+        assert isinstance(held, SecretSet)
+        plain: str = json.loads(held.sealed)[2]
+        return plain
 
     def _put(self, noun: Noun) -> None:
         old = self.nouns.get(noun.id)
@@ -114,7 +143,7 @@ class Ledger:
 
     def _gone(self, noun: Noun) -> None:
         """Only what goes with a service or project may go, and only once nothing is left of it."""
-        if isinstance(noun, SealedSecret | SecretSet):
+        if isinstance(noun, SealedSecret | SecretSet | DataKey):
             self._secret_gone(noun)
             return
         owner = noun.id if isinstance(noun, Service | Project) else _owner(noun)
@@ -123,10 +152,13 @@ class Ledger:
         assert isinstance(self.nouns.get(str(owner)), Service | Project | None)
         self.nouns.pop(noun.id, None)
 
-    def _secret_gone(self, noun: SealedSecret | SecretSet) -> None:
+    def _secret_gone(self, noun: SealedSecret | SecretSet | DataKey) -> None:
         """People take secrets away, turns with what they belong to; sets stay while in use."""
         self.nouns.pop(noun.id, None)
-        if isinstance(noun, SecretSet):
+        if isinstance(noun, DataKey):
+            sealed = [n for n in self.nouns.values() if getattr(n, "data_key", "") == noun.id]
+            assert not sealed, "a data key is gone, and not what it sealed"
+        elif isinstance(noun, SecretSet):
             held = self.deployments.get(noun.deployment)
             refs = [] if held is None else [held.spec.secrets]
             if held is not None:
@@ -144,6 +176,10 @@ _VERDICTS = (EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.RE
 def _owner(noun: Any) -> str | None:
     owner: str | None = getattr(noun, "scope", None) or getattr(noun, "project", None)
     return owner or str(noun.service)
+
+
+def _number(held: Spec | Live) -> Number:
+    return Number.parse(held.number)
 
 
 def _plain(spec: Spec) -> Spec:

@@ -13,6 +13,7 @@ from codestore.domain.instances import Instance, InstanceState, Workload
 from codestore.domain.overrides import Override
 from codestore.domain.routing import Route, Split
 from codestore.domain.versions import Version
+from tests.crashes import sealing
 from tests.crashes.ledger import Kinds, Ledger
 from tests.support.fakes import World
 
@@ -312,6 +313,7 @@ class Promises:
             assert not version.seal.manifest.migrate or self._migrated(held, version)
             wanted = self._version(held, workload.revision)
             assert wanted == version or not self.calm, "another version's code"
+            sealing.given(self.ledger, held, workload)
 
     def _provided(self, workload: Workload) -> None:
         held = self._known(workload.deployment)

@@ -122,11 +122,22 @@ def found_in_processes(value: str) -> list[str]:
     return found
 
 
-def test_a_way_back_brings_the_value_of_then(platform: Platform) -> None:
+MIGRATE = """
+import os
+print("migrating", os.environ["DATABASE_URL"], os.environ["DATABASE_PASSWORD"], os.environ["TOKEN"])
+"""
+MIGRATED = f"migrate: [python3, migrate.py]\nsecrets: [TOKEN]\n{RUN}{HEALTH}"
+
+
+def test_a_way_back_brings_the_value_of_then_and_migrations_have_it_too(
+    platform: Platform,
+) -> None:
     small = made(platform, "backsecret")
     tell(small, "add", "value-of-then")
-    small.write(app=APP, rest=PLAIN, note__txt="another version")
+    small.write(app=APP, rest=MIGRATED, migrate__py=MIGRATE)
     small.push()
+    logs = platform.run("logs", "-s", small.name, "-n", "200").stdout
+    assert "migrating [hidden] [hidden] [hidden]" in logs
     tell(small, "update", "value-of-now")
     assert small.said() == "value-of-now"
     platform.cs("service:roll", small.name, "--env", "private", "--version", "0.0.1")

@@ -25,7 +25,8 @@ from tests.crashes.playing import BASES, History, opened
 
 PROJECT = st.sampled_from(["development", "staging", "production"])
 ANYWHERE = st.sampled_from(["private", "demo", "development", "staging", "production"])
-BAD = st.sampled_from(["", "", "", "unbuildable", "broken", "unhealthy", "unmigratable"])
+BAD = st.sampled_from(["", "", "", "unbuildable", "broken", "unhealthy", "unmigratable", "needy"])
+SCOPE = st.sampled_from(["shop", "service", "private", "demo", "staging", "production"])
 WAIT = st.sampled_from(["concluded", "concluded", "quiet", "", "1", "3"])
 NUMBER = st.integers(1, 4)
 
@@ -46,6 +47,8 @@ ASKED = st.one_of(
     op("exclude"),
     op("remove"),
     op("create"),
+    op("set_secret", SCOPE, st.sampled_from(["one", "two", "", None]), st.booleans()),
+    op("rekey"),
 )
 TURNED = st.one_of(
     op("scale", PROJECT, st.sampled_from([None, 1, 2, 3, 5, 9])),

@@ -8,8 +8,9 @@ possible.
 from tests.crashes.bugs.bug import Bug
 from tests.crashes.bugs.people import PEOPLE
 from tests.crashes.bugs.plans import PLANS
+from tests.crashes.bugs.secrets import KEPT
 from tests.crashes.bugs.turns import TURNS
 
-BUGS: tuple[Bug, ...] = (*TURNS, *PLANS, *PEOPLE)
+BUGS: tuple[Bug, ...] = (*TURNS, *PLANS, *PEOPLE, *KEPT)
 
 __all__ = ["BUGS", "Bug"]
