@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: install demo test unit check bench clean
+.PHONY: install demo test unit check bench schema fuzz clean
 
 install: .venv/.installed
 
@@ -33,6 +33,12 @@ bench: install
 	@$(BIN)/python -m bench.life
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.wake
+
+schema: install
+	@CODESTORE_SCHEMA_EXAMPLES=100 $(BIN)/pytest tests/e2e/test_schema.py
+
+fuzz: install
+	@$(BIN)/python -m bench.fuzz
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist
