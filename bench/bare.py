@@ -41,7 +41,7 @@ def command_of(platform: Platform, deployment: str) -> Command:
     keeper = psutil.Process(platform.status()["processes"]["keeper"])
     for process in keeper.children():
         environment = process.environ()
-        if Path(environment.get("HOME", "")).name == deployment:
+        if Path(environment.get("HOME", "")).parent.name == deployment:
             # Not the list of libraries: to write it is the platform's wish, and is done already.
             environment.pop("CODESTORE_IMPORTS", None)
             return Command(process.cmdline(), environment, process.cwd())

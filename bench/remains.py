@@ -46,7 +46,7 @@ def instances(platform: Platform) -> list[ChildView]:
 
 
 def _home(process: psutil.Process) -> str:
-    return Path(process.environ().get("HOME", "")).name
+    return Path(process.environ().get("HOME", "")).parent.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ class Restarter:
         keeper = psutil.Process(self.keeper)
         found: dict[str, list[tuple[int, int]]] = {}
         for process in keeper.children():
-            name = Path(process.environ().get("HOME", "")).name
+            name = Path(process.environ().get("HOME", "")).parent.name
             if name in self.ids:  # the folder of its code is called code-REVISION
                 revision = int(process.cwd().rpartition("-")[2])
                 found.setdefault(name, []).append((revision, process.pid))

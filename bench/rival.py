@@ -100,7 +100,7 @@ def instances(platform: Platform, deployment: str) -> list[Instance]:
     found = []
     for process in keeper.children():
         environment = process.environ()
-        if Path(environment.get("HOME", "")).name == deployment:
+        if Path(environment.get("HOME", "")).parent.name == deployment:
             command = process.cmdline()
             found.append(Instance(process, command[0], process.cwd(), environment))
     assert found, f"no process of {deployment}"

@@ -36,7 +36,7 @@ async def app(scope, receive, send):
         digest.update(message.get("body", b""))
         if not message.get("more_body"):
             break
-    told = {"pid": os.getpid(), "environment": os.environ["ENVIRONMENT_ID"],
+    told = {"environment": os.environ["ENVIRONMENT_ID"],
             "service": os.environ["SERVICE_ID"], "sha256": digest.hexdigest()}
     body = json.dumps(told).encode()
     headers = [(b"content-length", str(len(body)).encode())]
@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        told = {"pid": os.getpid(), "environment": os.environ["ENVIRONMENT_ID"],
+        told = {"environment": os.environ["ENVIRONMENT_ID"],
                 "service": os.environ["SERVICE_ID"], "sha256": hashlib.sha256(body).hexdigest()}
         answer = json.dumps(told).encode()
         self.send_response(200)

@@ -31,7 +31,7 @@ from codestore.wire import (
     WakesView,
 )
 from codestore.wire.people import Profile
-from codestore.wire.status import Processes, StatusView
+from codestore.wire.status import Processes, StatusView, Walls
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 URL = "http://127.0.0.1:7080/0123456789abcdef0123456789abcde"
@@ -272,7 +272,13 @@ def sleepless(deployments: list[DeploymentView]) -> EnvironmentView:
 
 
 STATUS = StatusView(
-    "0.1.0", "http://127.0.0.1:7080", "/data", "ready", Processes(10, 11, 12, None), {"ready": 2}
+    "0.1.0",
+    "http://127.0.0.1:7080",
+    "/data",
+    "ready",
+    Processes(10, 11, 12, None),
+    {"ready": 2},
+    Walls("cell"),
 )
 PROFILE = Profile("usr-1", "ann", "org-1")
 PLAN = PlanView(

@@ -17,12 +17,13 @@ from codestore.domain.instances import Artifact, InstanceState, View, Workload
 from codestore.domain.manifest import Health, Run, RunKind
 from codestore.domain.secret import Secret
 from codestore.drivers.process.driver import ProcessDriver
-from codestore.drivers.process.launching import Host
 from codestore.drivers.process.logs import FileLogs
+from codestore.drivers.process.places import Host, home_folder, provide_folders
 from codestore.drivers.process.rounds import EVERY
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.keeper.client import KeeperClient
 from tests.keeper.house import PATH, House
+from tests.support.platform import ROOT
 
 SERVICES = Path(__file__).parent / "services"
 PATIENCE = 30.0
@@ -125,6 +126,11 @@ class Stage:
                 if line.text == text:
                     return
 
+    def home(self, id_: str) -> Path:
+        """What a deployment and a test both see, writable for both."""
+        provide_folders(self.host, id_)
+        return home_folder(self.host, id_)
+
     def folders(self, id_: str) -> list[Path]:
         return [path for path in (self.host.work / id_, self.host.logs / id_) if path.exists()]
 
@@ -132,8 +138,10 @@ class Stage:
 @asynccontextmanager
 async def opened(house: House, every: float = EVERY) -> AsyncIterator[Stage]:
     """A driver over the keeper of a house."""
-    host = Host(house.root / "work", house.logs, PATH)
     client = await house.connect()
+    walls = (await client.list()).walls
+    shown = (sys.base_prefix, str(ROOT))
+    host = Host(house.root / "work", house.logs, PATH, walls, shown)
     logs = FileLogs(house.logs, lambda: datetime.now(UTC))
     async with ProcessDriver(client, house.run / "keeper.sock", host, every) as driver:
         yield Stage(house, client, driver, host, logs, every)

@@ -78,8 +78,9 @@ async def test_a_command_that_was_still_starting_is_seen_to_be_ready_by_the_next
     stage: Stage,
 ) -> None:
     id_ = deployment()
-    fifo = stage.house.root / "fifo"
+    fifo = stage.home(id_) / "fifo"
     os.mkfifo(fifo)
+    fifo.chmod(0o666)
     try:
         await stage.driver.start(listening(id_, "abrupt", str(fifo)), 0)
         async with stage.restarted() as other:
@@ -88,13 +89,14 @@ async def test_a_command_that_was_still_starting_is_seen_to_be_ready_by_the_next
             fifo.write_text("go")
             await other.reach(id_, InstanceState.READY)
     finally:
-        fifo.unlink()
+        fifo.unlink(missing_ok=True)
 
 
 async def test_a_command_that_ends_before_it_listens_can_be_started_again(stage: Stage) -> None:
     id_ = deployment()
-    fifo = stage.house.root / "fifo"
+    fifo = stage.home(id_) / "fifo"
     os.mkfifo(fifo)
+    fifo.chmod(0o666)
     try:
         await stage.driver.start(listening(id_, "abrupt", str(fifo)), 0)
         fifo.write_text("crash")
@@ -106,7 +108,7 @@ async def test_a_command_that_ends_before_it_listens_can_be_started_again(stage:
         await stage.driver.start(listening(id_), 0)
         await stage.reach(id_, InstanceState.READY)
     finally:
-        fifo.unlink()
+        fifo.unlink(missing_ok=True)
 
 
 async def test_starting_a_command_twice_is_starting_it_once(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codestore.domain.instances import InstanceState, Workload
 from codestore.drivers.process.child import Child
+from codestore.drivers.process.places import imports_file
 from codestore.drivers.process.preloading import Parents
 from tests.drivers.stage import PATIENCE, Stage, deployment, workload
 
@@ -53,11 +54,18 @@ async def test_a_further_instance_is_forked_and_proves_itself_like_any(stage: St
     assert programs == ["codestore_sdk.serve", "codestore_sdk.preload"]
 
 
-async def test_another_deployment_of_the_version_is_forked_too(stage: Stage) -> None:
+async def test_nobody_is_forked_from_what_another_deployment_can_reach(stage: Stage) -> None:
     await stage.serving(scaled(deployment()))
     await made(stage)
     await stage.serving(replace(workload(other := deployment()), revision=7))
-    assert program_of(stage, f"{other}.7.0") == "codestore_sdk.preload"
+    assert program_of(stage, f"{other}.7.0") == "codestore_sdk.serve"
+
+
+async def test_a_parent_goes_with_its_deployment(stage: Stage) -> None:
+    await stage.serving(scaled(id_ := deployment()))
+    await made(stage)
+    await stage.driver.remove(id_)
+    assert stage.driver.children.preloads() == []
 
 
 async def test_no_parent_is_made_for_what_does_not_scale(stage: Stage) -> None:
@@ -74,7 +82,7 @@ async def test_none_makes_room_for_another(stage: Stage) -> None:
     other = scaled(deployment())
     other = replace(other, artifact=replace(other.artifact, digest="another"))
     view = await stage.serving(other)
-    imports = stage.host.work / other.deployment / f"imports-{other.revision}.json"
+    imports = imports_file(stage.host, other.deployment, other.revision)
     async with asyncio.timeout(PATIENCE):
         while not imports.exists():
             await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ PORT = (sys.executable, "-S", str(SERVICES / "port.py"), "graceful")
 @BOTH
 async def test_an_instance_alone_answers_at_its_private_address(stage: Stage, port: bool) -> None:
     wanted = workload(id_ := deployment(), *(PORT if port else ()))
-    pids = set()
+    names = set()
     for ordinal in (0, 1):
         await stage.driver.start(wanted, ordinal)
     view = await stage.reach(id_, InstanceState.READY)
@@ -25,8 +25,8 @@ async def test_an_instance_alone_answers_at_its_private_address(stage: Stage, po
         assert instance.private.startswith("tcp://127.0.0.1:" if port else "unix:/")
         async with caller(instance.private) as web:
             answers = [await web.get("/") for _ in range(3)]
-            pids |= {answer.text if port else answer.json()["pid"] for answer in answers}
-    assert len(pids) == 2
+            names |= {answer.text if port else answer.json()["name"] for answer in answers}
+    assert len(names) == 2
     await stage.driver.admit(id_, f"{id_}.1.0")
     serving = await stage.until(id_, lambda v: v.instances[0].state is InstanceState.SERVING)
     assert serving.instances[0].private == view.instances[0].private

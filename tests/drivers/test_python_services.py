@@ -166,7 +166,7 @@ async def test_a_service_sees_its_own_environment_and_nothing_of_the_hosts(stage
     assert seen["TOKEN"] == "ü =\n'\""
     ours = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
     assert set(seen) == {"TOKEN", "CODESTORE_DRAIN", *ours}
-    assert seen["HOME"] == str(stage.host.work / id_)
+    assert seen["HOME"] == str(stage.home(id_))
 
 
 async def test_an_end_nobody_asked_for_is_a_change_of_the_deployment(stage: Stage) -> None:

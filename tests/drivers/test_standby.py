@@ -14,6 +14,7 @@ from codestore.domain.faults import unavailable
 from codestore.domain.instances import InstanceState, View, Workload
 from codestore.domain.standby import Depth
 from tests.drivers.stage import PATIENCE, SERVICES, Stage, caller, deployment, states, workload
+from tests.keeper.house import listed
 
 QUEUE = 100
 BOTH = pytest.mark.parametrize("port", [False, True], ids=["socket", "port"])
@@ -152,15 +153,15 @@ async def test_a_stopped_service_is_forked_from_a_parent_with_its_libraries(stag
     (parent,) = stage.driver.children.preloads()
     await stage.driver.children.until(parent.name, lambda held: bool(held and held.ready), 20)
     told = (await answered(place(await armed(stage, wanted)))).json()
-    assert _command_of(told["pid"])[1:3] == ["-m", "codestore_sdk.preload"]
-    assert told["environment"]["HOME"] == str(stage.host.work / id_)
-    os.kill(told["pid"], signal.SIGKILL)  # its end is seen as that of any other child
+    assert _command_of(await pid_of(stage, id_))[1:3] == ["-m", "codestore_sdk.preload"]
+    assert told["environment"]["HOME"] == str(stage.home(id_))
+    os.kill(await pid_of(stage, id_), signal.SIGKILL)  # its end is seen as that of any other child
     assert (await stage.reach(id_, InstanceState.ENDED)).instances[0].ending == "killed by SIGKILL"
     await stage.driver.stop(id_, f"{id_}.1.0")
     await stage.driver.standby.parents.collect(kept=0)
     assert stage.driver.children.preloads() == []
-    told = (await answered(place(await armed(stage, wanted)))).json()  # without a parent: plainly
-    assert _command_of(told["pid"])[1:3] == ["-m", "codestore_sdk.serve"]
+    await answered(place(await armed(stage, wanted)))  # without a parent: plainly
+    assert _command_of(await pid_of(stage, id_))[1:3] == ["-m", "codestore_sdk.serve"]
 
 
 async def test_a_service_that_opted_out_has_no_parent(stage: Stage) -> None:
@@ -186,6 +187,11 @@ async def test_a_host_that_is_short_of_memory_is_told_to_those_who_sleep(stage: 
     assert (await stage.until(id_, lambda view: view.pressed)).pressed
     stage.driver.children.press(False)
     assert not (await stage.driver.observe(id_)).pressed
+
+
+async def pid_of(stage: Stage, id_: str) -> int:
+    """The process of its only instance, as we see it."""
+    return (await listed(stage.client, f"{id_}.1.0")).pid
 
 
 def _state_of(pid: int) -> str:

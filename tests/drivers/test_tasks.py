@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from codestore.drivers.process.tasks import TAIL
-from tests.drivers.stage import Stage, deployment, python, workload
-from tests.keeper.house import gone, listed
+from codestore.keeper import processes
+from tests.drivers.stage import PATIENCE, Stage, deployment, python, workload
+from tests.keeper.house import listed
 
 
 async def test_a_task_that_succeeds_tells_its_last_lines(stage: Stage) -> None:
@@ -34,7 +36,7 @@ async def test_a_task_that_takes_too_long_is_ended_with_all_it_started(stage: St
     code = (
         "import os, signal, subprocess\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print(subprocess.Popen(['sleep', '1000']).pid, flush=True)\n"
+        "subprocess.Popen(['sleep', '1000.123']); print('begun', flush=True)\n"
         "os.wait()"
     )
     for seconds in (0.5, 5, 30):  # on a busy machine it may take long until it has begun
@@ -43,7 +45,9 @@ async def test_a_task_that_takes_too_long_is_ended_with_all_it_started(stage: St
         assert result.ending == f"it was ended after {seconds:g} s"
         if result.lines:
             break
-    await gone(int(result.lines[0]))
+    async with asyncio.timeout(PATIENCE):
+        while any(b"1000.123" in _command(pid) for pid in processes.everyone()):
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("command", [("no-such-program",), ("sleep", "1\0")])
@@ -69,8 +73,9 @@ async def test_a_task_that_runs_when_the_control_process_ends_is_waited_for_by_t
     stage: Stage, code: int
 ) -> None:
     id_ = deployment()
-    fifo = stage.house.root / "fifo"
+    fifo = stage.home(id_) / "fifo"
     os.mkfifo(fifo)
+    fifo.chmod(0o666)
     wanted = python(id_, f"print('begun')\nopen({str(fifo)!r}).read()\nraise SystemExit({code})")
     try:
         first = asyncio.create_task(stage.tasks.run(wanted, "migrate", 60))
@@ -85,7 +90,7 @@ async def test_a_task_that_runs_when_the_control_process_ends_is_waited_for_by_t
         assert (result.succeeded, result.ending) == (code == 0, f"exit code {code}")
         assert result.lines == ("begun",)
     finally:
-        fifo.unlink()
+        fifo.unlink(missing_ok=True)
 
 
 async def test_a_task_that_ended_when_nobody_looked_is_run_once_more(stage: Stage) -> None:
@@ -108,3 +113,10 @@ async def test_a_task_sees_its_own_environment_and_nothing_of_the_hosts(stage: S
     result = await stage.tasks.run(wanted, "migrate", 10)
     ours = "HOME KEY LANG NOTIFY_SOCKET PATH PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED TMPDIR"
     assert result.lines == (f"CODESTORE_DRAIN {ours}",)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just gone
+        return b""

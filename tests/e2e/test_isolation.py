@@ -13,12 +13,13 @@ from tests.support.platform import KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 SPY = """
-import json, os
+import json, os, secrets
+NAME = secrets.token_hex()
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    told = {"pid": os.getpid(), "cwd": os.getcwd(), "environment": dict(os.environ)}
+    told = {"name": NAME, "cwd": os.getcwd(), "environment": dict(os.environ)}
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(told).encode()})
 """
@@ -41,7 +42,7 @@ def spies(platform: Platform) -> dict[str, Any]:
 
 def test_each_has_a_process_a_home_and_a_database_of_its_own(spies: dict[str, Any]) -> None:
     private, demo = spies["private"]["environment"], spies["demo"]["environment"]
-    assert spies["private"]["pid"] != spies["demo"]["pid"]
+    assert spies["private"]["name"] != spies["demo"]["name"]
     for name in ("HOME", "TMPDIR", "DATABASE_NAME", "DATABASE_USERNAME", "DATABASE_PASSWORD"):
         assert private[name] != demo[name]
     assert private["SERVICE_ID"] == demo["SERVICE_ID"]

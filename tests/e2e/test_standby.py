@@ -22,11 +22,12 @@ from tests.support.platform import KEY, Platform
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("standby")]
 PATIENCE = 30.0
 APP = """
-import asyncio, hashlib, json, os
+import asyncio, hashlib, json, os, secrets
 from pathlib import Path
 
-if Path("MARKER").exists():
+if Path(os.environ["HOME"], "marker").exists():
     raise RuntimeError("what it needs is not there")
+NAME = secrets.token_hex()  # its pid may be that of another one elsewhere
 
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
@@ -49,7 +50,7 @@ async def app(scope, receive, send):
             digest.update(message.get("body", b""))
             if not message.get("more_body"):
                 break
-        told = {"pid": os.getpid(), "method": scope["method"], "sha256": digest.hexdigest()}
+        told = {"name": NAME, "method": scope["method"], "sha256": digest.hexdigest()}
         body = json.dumps(told).encode()
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -60,16 +61,17 @@ SLEEPS = "environments: {private: {standby: STANDBYs, stop: STOPs}, demo: {stand
 
 
 SERVER = """
-import hashlib, http.server, json, os
+import hashlib, http.server, json, os, secrets
 from pathlib import Path
 
-if Path("MARKER").exists():
+if Path(os.environ["HOME"], "marker").exists():
     raise RuntimeError("what it needs is not there")
+NAME = secrets.token_hex()  # its pid may be that of another one elsewhere
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        told = {"pid": os.getpid(), "sha256": hashlib.sha256(body).hexdigest()}
+        told = {"name": NAME, "sha256": hashlib.sha256(body).hexdigest()}
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(told).encode())
@@ -97,18 +99,24 @@ class Sleeper:
     ) -> None:
         self.small = Small(platform, name)
         self.platform = platform
-        self.marker = platform.home / f"{name}.marker"
         rest = COMMAND if command else RUN
         rest += SLEEPS.replace("STANDBY", str(standby)).replace("STOP", str(stop))
-        app, server = (text.replace("MARKER", str(self.marker)) for text in (APP, SERVER))
-        self.small.write(app=app, rest=rest, server__py=server)
+        self.small.write(app=APP, rest=rest, server__py=SERVER)
         platform.cs("service:create", name, "--dir", str(self.small.folder))
         self.place = self.info()
+        self.home = platform.data / "work" / self.place["id"] / "home"
+        self.marker = self.home / "marker"
         self.headers = {KEY: self.place["key"]}
 
     def info(self) -> dict[str, Any]:
         found: dict[str, Any] = self.small.info()["private"]
         return found
+
+    def processes(self) -> list[psutil.Process]:
+        """Its own, among the keeper's."""
+        keeper = psutil.Process(self.platform.status()["processes"]["keeper"])
+        home = str(self.home)
+        return [each for each in keeper.children() if each.environ().get("HOME") == home]
 
     def happened(self, kind: str, after: int = 0, text: str = "") -> dict[str, Any]:
         """Wait for an event after another one; return it."""
@@ -173,19 +181,19 @@ def test_it_is_frozen_then_stopped_and_wakes_from_both(platform: Platform) -> No
     told = sleeper.info()
     assert (told["state"], told["standby"]["depth"]) == ("standby", "frozen")
     woken = sleeper.call()
-    assert woken.json()["pid"] == first.json()["pid"]
+    assert woken.json()["name"] == first.json()["name"]
     assert woken.headers["server-timing"].startswith("wake;dur=")
     again = sleeper.call()
     assert "server-timing" not in again.headers
     assert "it was frozen" in sleeper.happened("woken", frozen)["message"]
 
     stopped = sleeper.asleep("stopped", frozen)
-    assert not psutil.pid_exists(first.json()["pid"])
+    assert sleeper.processes() == []
     told = sleeper.info()
     assert (told["state"], told["instances"], told["standby"]["depth"]) == ("standby", 0, "stopped")
     assert "no process is left" in told["reason"] and told["since"]
     started = sleeper.call()
-    assert started.json()["pid"] != first.json()["pid"]
+    assert started.json()["name"] != first.json()["name"]
     assert started.headers["server-timing"].startswith("wake;dur=")
     assert "it was stopped" in sleeper.happened("woken", stopped)["message"]
     told = sleeper.info()
@@ -273,7 +281,7 @@ async def test_two_hundred_callers_are_one_wake(platform: Platform) -> None:
         answers = await asyncio.gather(*calls)
     digests = [answer.json()["sha256"] for answer in answers]
     assert digests == [hashlib.sha256(body).hexdigest() for body in bodies]
-    assert len({answer.json()["pid"] for answer in answers}) == 1
+    assert len({answer.json()["name"] for answer in answers}) == 1
     await asyncio.to_thread(sleeper.happened, "woken", stopped)
     told = await asyncio.to_thread(sleeper.info)
     assert told["wakes"]["stopped"]["count"] == 1
@@ -291,7 +299,7 @@ async def test_a_command_is_woken_as_well(platform: Platform, depth: str) -> Non
         answers = await asyncio.gather(*calls)
         digests = [answer.json()["sha256"] for answer in answers]
         assert digests == [hashlib.sha256(body).hexdigest() for body in bodies]
-        assert len({answer.json()["pid"] for answer in answers}) == 1
+        assert len({answer.json()["name"] for answer in answers}) == 1
         told = [answer.headers["server-timing"] for answer in answers if _timed(answer)]
         assert len(told) == 1 and told[0].startswith("wake;dur=")
         woken = await asyncio.to_thread(sleeper.happened, "woken", asleep, f"it was {depth}")

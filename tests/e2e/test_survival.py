@@ -144,7 +144,7 @@ def instances(platform: Platform, deployment: str) -> list[psutil.Process]:
     found = []
     for child in keeper.children():
         home = child.environ().get("HOME", "")
-        if Path(home).name == deployment:
+        if Path(home).parent.name == deployment:
             found.append(child)
     return found
 

@@ -19,11 +19,15 @@ from codestore.keeper.errors import KeeperError
 from codestore.keeper.events import EventStream
 from codestore.keeper.protocol import ChildView, Event, Exited
 from codestore.keeper.spec import ChildSpec
+from codestore.keeper.walls.view import View
+from tests.support.platform import ROOT
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PATIENCE = 30.0
 """Seconds for what takes milliseconds: the machine may be loaded, and nothing is to be measured."""
 IDLE = ("sleep", "1000")
+VIEW = View((str(ROOT), sys.prefix, sys.base_prefix), (), "/")
+"""What a walled child needs to see to run Python."""
 SAY = """
 import os, socket, sys
 def say(text):

@@ -198,7 +198,7 @@ async def test_shutdown_goes_by_order_and_leaves_nothing(own_house: House) -> No
     assert ended == ["control", "service", "envoy", "postgres"]
     assert await own_house.over() == 0
     left = sorted(str(each.relative_to(own_house.run)) for each in own_house.run.rglob("*"))
-    assert left == ["keeper.lock", "n", "s"], path
+    assert left == ["cell", "keeper.lock", "n", "s"], path
 
 
 async def test_shutdown_does_not_wait_for_the_deaf(own_house: House) -> None:

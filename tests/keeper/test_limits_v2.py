@@ -19,7 +19,7 @@ from codestore.keeper.limiting import CPU, MEMORY
 from codestore.keeper.limits import V1, V2, GroupBounds, GroupLimiter
 from codestore.keeper.protocol import Exited, Notify
 from codestore.keeper.rundir import RunDir
-from tests.keeper.house import PATIENCE, House, event, script
+from tests.keeper.house import PATIENCE, VIEW, House, event, script
 from tests.keeper.test_freezing import runs
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed
@@ -297,7 +297,7 @@ async def test_in_one_tree_the_bounded_sleep_where_they_are(empty_house: House) 
     (spare,) = moved
     for name in ("a", "b", "c"):
         async with client.events() as events:
-            spec = script(name, code, sockets=(("http", "blog"),), memory=64 * MIB)
+            spec = script(name, code, sockets=(("http", "blog"),), memory=64 * MIB, view=VIEW)
             await client.watch("blog", spec)
             with knock(path):
                 where = (await event(events, Notify, name)).status

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ class Parent:
         service: Path,
         *arguments: str,
         shared: socket.socket,
-        groups: dict[str, Any] | None = None,
+        groups: Sequence[tuple[str, int]] = (),
         **environ: str,
     ) -> Instance:
         """Fork a service and let it run."""
@@ -99,17 +100,15 @@ class Parent:
         environ |= {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "private:shared", "NOTIFY_SOCKET": address}
         read, write = os.pipe()
         with listen(private) as listener:
+            descriptors = [("stdout", write), ("stderr", write), *groups]
+            descriptors += [("listener", listener.fileno()), ("another", shared.fileno())]
+            names = [name for name, _ in descriptors]
             gate = self.order(
-                {
-                    "stdout": write,
-                    "stderr": write,
-                    "listener": listener.fileno(),
-                    "another": shared.fileno(),
-                },
+                {f"{place} {name}": each for place, (name, each) in enumerate(descriptors)},
+                fds=["gate", *names],
                 argv=[sys.executable, "-m", "codestore_sdk.serve", *(arguments or SERVICE)],
                 env=environ,
                 cwd=str(service),
-                **({"groups": groups} if groups else {}),
             )
         os.close(write)
         with gate.socket:

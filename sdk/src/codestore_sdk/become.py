@@ -8,7 +8,6 @@ import ctypes
 import fcntl
 import gc
 import os
-import select
 import signal
 import socket
 import sys
@@ -19,8 +18,7 @@ from codestore_sdk.imports import hidden_by
 from codestore_sdk.packets import Order
 from codestore_sdk.sockets import FIRST_DESCRIPTOR
 
-# How long the parent may take to step aside, and the keeper to take note of a new process, before
-# that gives up, in seconds.
+# How long the keeper may take to note a new process before that gives up, in seconds.
 PATIENCE = 30.0
 # The exit code of a process that never began, as shells have it.
 NOT_STARTED = 127
@@ -29,24 +27,24 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def become(order: Order, wait: int) -> None:
+def become(order: Order) -> None:
     """Make this process what `order` says, and return when the keeper lets it run.
 
-    `wait` is readable when the keeper has become its parent. All signals must be blocked. The
-    gate gets `+`, or `-` with the reason why this process ends instead.
+    All signals must be blocked. The gate gets `+`, or `-` with the reason why this process ends
+    instead.
     """
     gate = order.gate
     doing = "starting a session"
     try:
         os.setsid()
         doing = "handing over descriptors"
-        gate, wait = _arrange(order, wait)
+        gate = _arrange(order)
         doing = f"entering {order.cwd}"
         _enter(order)
         doing = "taking over its environment"
         _take_over(order)
         doing = "tying its life to the keeper's"
-        _tie(order, wait)
+        _tie(order)
         _greet_signals()
     except BaseException as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
@@ -54,9 +52,9 @@ def become(order: Order, wait: int) -> None:
     _pass(gate)
 
 
-def _arrange(order: Order, wait: int) -> tuple[int, int]:
-    """Put every descriptor in its place and close all others; return the gate and `wait`."""
-    wanted = [*order.listeners, order.gate, wait]
+def _arrange(order: Order) -> int:
+    """Put every descriptor in its place and close all others; return the gate."""
+    wanted = [*order.listeners, order.gate]
     free = FIRST_DESCRIPTOR + len(wanted)
     # First out of the way of each other: a descriptor may sit where another one has to go.
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -65,10 +63,9 @@ def _arrange(order: Order, wait: int) -> tuple[int, int]:
     for place, each in enumerate(aside):
         os.dup2(each, place)
     os.closerange(free, os.sysconf("SC_OPEN_MAX"))
-    gate, wait = free - 2, free - 1
-    for private in (gate, wait):
-        os.set_inheritable(private, False)
-    return gate, wait
+    gate = free - 1
+    os.set_inheritable(gate, False)
+    return gate
 
 
 def _enter(order: Order) -> None:
@@ -87,13 +84,12 @@ def _take_over(order: Order) -> None:
     gc.enable()
 
 
-def _tie(order: Order, wait: int) -> None:
-    told = select.select([wait], [], [], PATIENCE)[0] and os.read(wait, 1)
-    os.close(wait)
+def _tie(order: Order) -> None:
     if _libc.prctl(_PR_SET_PDEATHSIG, order.death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    # The keeper may have ended just before: nobody would send the signal any more.
-    if not told or os.getppid() != order.keeper:
+    # The keeper may have ended just before: nobody would send the signal any more. Where its
+    # number cannot be seen, the gate tells.
+    if os.getppid() not in (order.keeper, 0):
         os._exit(NOT_STARTED)
 
 

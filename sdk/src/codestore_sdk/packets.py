@@ -1,13 +1,12 @@
 """What a parent is told to fork: one packet, JSON and descriptors, for each.
 
     {"argv": [...], "env": {...}, "cwd": "...", "umask": 63, "keeper": pid, "death_signal": 9,
-     "fds": ["gate", "stdout", "stderr", "listener", ...],
-     "groups": {"enter": ["/sys/fs/cgroup/.../tasks", ...], "into": "/sys/fs/cgroup/..."}}
+     "fds": ["gate", "stdout", "stderr", "enter", "into", "listener", ...]}
 
-`fds` names the packet's descriptors in order. Every name but the first three is a listener's;
-without stdout or stderr that output is discarded. `groups`, which may be missing, are the control
-groups that bound the service: the files by which a process enters them, and the one of version 2
-that it can be forked into, or an empty string.
+`fds` names the packet's descriptors in order. Without stdout or stderr that output is discarded.
+`enter`, of which there may be several, are files of the control groups that bound the service, open
+for writing: whoever writes 0 there is inside. `into` is the folder of the one of version 2 that it
+can be forked into. Every other name is a listener's.
 """
 
 import json
@@ -31,10 +30,10 @@ _DESCRIPTOR = struct.Struct("i")
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The control groups of a service."""
+    """The control groups of a service, as descriptors."""
 
-    enter: tuple[str, ...] = ()
-    into: str = ""
+    enter: tuple[int, ...] = ()
+    into: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Packet:
         """Return what it asks for. Raises ValueError when it is malformed."""
         if not self.whole:
             raise ValueError("it was cut off")
-        match parsed := _parsed(self.data):
+        match _parsed(self.data):
             case {
                 "argv": list(argv),
                 "env": dict(env),
@@ -80,9 +79,8 @@ class Packet:
                 "death_signal": int(death_signal),
                 "fds": list(names),
             } if argv[1:3] == SERVE and _are_texts([*argv, *env.values()]):
-                groups = _groups(parsed.get("groups"))
                 descriptors = _sorted(names, self.descriptors)
-                return Order(argv, env, cwd, umask, keeper, death_signal, *descriptors, groups)
+                return Order(argv, env, cwd, umask, keeper, death_signal, *descriptors)
         raise ValueError("something is missing, of the wrong type, or no service of ours")
 
 
@@ -118,27 +116,21 @@ def _are_texts(values: Sequence[object]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _groups(given: object) -> Groups:
-    match given:
-        case None:
-            return Groups()
-        case {"enter": list(enter), "into": str(into)} if _are_texts(enter):
-            return Groups(tuple(enter), into)
-    raise ValueError("its groups are no groups")
-
-
 def _sorted(
     names: Sequence[Any], descriptors: Sequence[int]
-) -> tuple[int, tuple[int | None, int | None], tuple[int, ...]]:
-    """Return the gate, the outputs and the listeners."""
+) -> tuple[int, tuple[int | None, int | None], tuple[int, ...], Groups]:
+    """Return the gate, the outputs, the listeners and the groups."""
     special: dict[str, int] = {}
-    listeners = []
+    listeners, enter = [], []
     for name, descriptor in zip(names, descriptors, strict=True):
-        if name not in ("gate", *OUTPUTS):
+        if name == "enter":
+            enter.append(descriptor)
+        elif name not in ("gate", "into", *OUTPUTS):
             listeners.append(descriptor)
         elif special.setdefault(name, descriptor) != descriptor:
             raise ValueError(f"it has more than one {name}")
     if "gate" not in special:
         raise ValueError("it has no gate")
     stdout, stderr = (special.get(name) for name in OUTPUTS)
-    return special["gate"], (stdout, stderr), tuple(listeners)
+    groups = Groups(tuple(enter), special.get("into"))
+    return special["gate"], (stdout, stderr), tuple(listeners), groups

@@ -7,12 +7,14 @@ through the gate and ends.
 import errno
 import fcntl
 import os
+import select
 import signal
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from codestore.keeper import processes
 from codestore.keeper.spec import ChildSpec, signal_number
+from codestore.keeper.walls.picking import NO_WALLS, Walls
 
 _FIRST: Final = 3  # where systemd's socket activation puts the first descriptor
 _NOT_EXECUTED: Final = 127
@@ -35,6 +37,9 @@ class Handover:
     outputs: tuple[int, ...]
     gate: int
     enter: tuple[str, ...] = ()
+    walls: Walls = NO_WALLS
+    prepared: bool = False
+    """The general part of its cell is done."""
 
 
 def become(spec: ChildSpec, handover: Handover) -> NoReturn:
@@ -47,13 +52,16 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
         doing = "handing over descriptors"
         gate = _arrange(handover)
         enter_groups(handover.enter)
-        if spec.user is not None:
+        if spec.view is not None:
+            doing = "putting walls around it"
+            handover.walls.close_in(spec.view, spec.user, handover.notify, handover.prepared)
+        elif spec.user is not None:
             doing = f"becoming user {spec.user[0]}, group {spec.user[1]}"
             _drop_privileges(spec.user)
             doing = f"reaching {handover.notify} as user {spec.user[0]} (is a folder above closed?)"
             _check_reachable(handover.notify)
         doing = "tying its life to the keeper's"
-        _tie(spec, handover.keeper)
+        _tie(spec, handover.keeper, gate)
         doing = f"entering {spec.cwd}"
         os.chdir(spec.cwd)
         os.umask(spec.umask)
@@ -117,10 +125,13 @@ def _check_reachable(notify: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _tie(spec: ChildSpec, keeper: int) -> None:
+def _tie(spec: ChildSpec, keeper: int, gate: int) -> None:
     # After the change of user, which clears it.
     processes.die_with_parent(signal_number(spec.death_signal))
-    if os.getppid() != keeper:  # it died just before: nobody would send the signal any more
+    hung_up = select.poll()
+    hung_up.register(gate, 0)
+    # It died just before: nobody would send the signal any more. In a cell its pid is not seen.
+    if os.getppid() not in (keeper, 0) or hung_up.poll(0):
         os._exit(_NOT_EXECUTED)
 
 

@@ -249,6 +249,8 @@ class Child:
         self._home.journal.remove(run.pid)
         if self._kill_timer:
             self._kill_timer.cancel()
+        if run.cell:  # the kernel ends whoever is left in it
+            run.cell.leave()
         if run.bounds:
             run.bounds.release()
 

@@ -54,7 +54,9 @@ class Desk:
                 sockets, freezer = self._home.listeners.views(), self._home.freezer.name
                 limiter = self._home.limiter
                 children = self._children.views()
-                return Listing(children, sockets, freezer, limiter.name, limiter.kinds)
+                walls = self._home.walls
+                bounded = (limiter.name, limiter.kinds)
+                return Listing(children, sockets, freezer, *bounded, walls.kind, walls.why)
             case Shutdown(grace):
                 self._shutdown(grace)
             case Subscribe():

@@ -1,17 +1,21 @@
 """Starting a child from a fork server: like ``launch``, but a parent that has imported all forks.
 
-The parent gets one packet, a JSON object with the descriptors it speaks of, and forks twice; so
-the new process becomes ours, who adopt orphans. That process says ``+`` at the gate when it is as
-far as a forked child of ``launch``, and then waits like that one. Who it is, the kernel tells.
+The parent gets one packet, a JSON object with the descriptors it speaks of, and forks a process
+beside itself, which is our child then. That process says ``+`` at the gate when it is as far as a
+forked child of ``launch``, and then waits like that one. Who it is, the kernel tells.
+
+The parent may be in a cell, in which no control group is seen: it is handed open files, by which
+the new process goes inside by itself.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from codestore.keeper.become import environment
@@ -51,8 +55,9 @@ async def forked(
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             pipes = make_pipes(spec)
             outputs = [pipe.write for pipe in pipes]
-            descriptors = [theirs.fileno(), *outputs, *listeners]
-            _ask(parent, _request(spec, notify, bounds), descriptors)
+            with _opened(bounds) as entries:
+                descriptors = [theirs.fileno(), *outputs, *entries.values(), *listeners]
+                _ask(parent, _request(spec, notify, list(entries)), descriptors)
         forked_pid = await _answered(ours)
         if bounds:  # its parent may know nothing of them, and that takes its time then
             await bounds.admit(forked_pid)
@@ -73,23 +78,40 @@ async def forked(
 def _can_fork(spec: ChildSpec, parent: Run) -> bool:
     awake = parent.alive and parent.ready and not parent.frozen and not parent.freezing
     # A descriptor to fork from is not among those that can be asked for.
-    return awake and parent.channel is not None and parent.user == spec.user and not spec.forks
+    alike = (parent.user, parent.view) == (spec.user, spec.view)
+    return awake and parent.channel is not None and alike and not spec.forks
 
 
-def _request(spec: ChildSpec, notify: str, bounds: Bounds | None) -> dict[str, object]:
+@contextlib.contextmanager
+def _opened(bounds: Bounds | None) -> Iterator[dict[str, int]]:
+    """Open what a process needs to go inside: by a name and a path. Raises nothing."""
+    opened: dict[str, int] = {}
+    try:
+        if bounds:
+            for file in bounds.enter:
+                with contextlib.suppress(OSError):
+                    opened[f"enter {file}"] = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+            if bounds.folder:
+                with contextlib.suppress(OSError):
+                    opened["into"] = os.open(bounds.folder, os.O_RDONLY | os.O_CLOEXEC)
+        yield opened
+    finally:
+        for descriptor in opened.values():
+            os.close(descriptor)
+
+
+def _request(spec: ChildSpec, notify: str, entries: Sequence[str]) -> dict[str, object]:
     outputs = ["stdout", "stderr"] if spec.log is not None else []
-    request: dict[str, object] = {
+    named = [entry.partition(" ")[0] for entry in entries]
+    return {
         "argv": spec.argv,
         "env": environment(spec, notify),
         "cwd": spec.cwd,
         "umask": spec.umask,
         "keeper": os.getpid(),
         "death_signal": int(signal_number(spec.death_signal)),
-        "fds": ["gate", *outputs, *("listener" for _ in spec.sockets)],
+        "fds": ["gate", *outputs, *named, *("listener" for _ in spec.sockets)],
     }
-    if bounds:
-        request["groups"] = {"enter": bounds.enter, "into": str(bounds.folder or "")}
-    return request
 
 
 def _ask(parent: Run, request: dict[str, object], descriptors: list[int]) -> None:

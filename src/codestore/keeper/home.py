@@ -15,6 +15,7 @@ from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
 from codestore.keeper.spares import Spares
 from codestore.keeper.waking import Waker
+from codestore.keeper.walls.picking import NO_WALLS, Walls
 
 
 class Leader(Protocol):
@@ -40,4 +41,5 @@ class Home:
     logs: Path
     runs: dict[str, Run]
     spares: Spares
+    walls: Walls = NO_WALLS
     leaders: dict[int, Leader] = field(default_factory=dict)

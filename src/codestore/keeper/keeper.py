@@ -28,6 +28,7 @@ from codestore.keeper.shortage import Shortages
 from codestore.keeper.spares import Spares
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.waking import Waker
+from codestore.keeper.walls.picking import Walls, pick_walls
 
 _log = logging.getLogger(__name__)
 
@@ -61,19 +62,22 @@ def keep(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None
             _log.warning("ended %d processes that a killed keeper left behind", swept)
         run.remove_stale()
         processes.adopt_orphans()
-        return asyncio.run(_main(run, logs, control, tell))
+        walls = pick_walls(run.cell)  # while there is one thread
+        return asyncio.run(_main(run, logs, control, tell, walls))
     finally:
         os.close(held)
 
 
-async def _main(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None]) -> bool:
-    return await Keeper(run, logs, tell).serve(control)
+async def _main(
+    run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None], walls: Walls
+) -> bool:
+    return await Keeper(run, logs, tell, walls).serve(control)
 
 
 class Keeper:
     """One keeper on its event loop."""
 
-    def __init__(self, run: RunDir, logs: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, run: RunDir, logs: Path, tell: Callable[[str], None], walls: Walls) -> None:
         self._run = run
         self._tell = tell
         self._first = ""
@@ -85,7 +89,7 @@ class Keeper:
         self._notify = NotifySocket(run.notify, run.notify_mode, self._heard)
         self._limiter = pick_limiter(run)
         self._freezer = pick_freezer(run)
-        self._spares = Spares(self._limiter)
+        self._spares = Spares(self._limiter, walls)
         runs: dict[str, Run] = {}
         forwards = Forwards(self._listeners, runs)
         home = Home(
@@ -101,6 +105,7 @@ class Keeper:
             logs=logs,
             runs=runs,
             spares=self._spares,
+            walls=walls,
         )
         self._children = Children(home)
         self._shortages = Shortages(runs)

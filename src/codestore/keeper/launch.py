@@ -17,6 +17,9 @@ from codestore.keeper.errors import EXEC, KeeperError
 from codestore.keeper.limiting import Bounds
 from codestore.keeper.spares import Spare
 from codestore.keeper.spec import ChildSpec
+from codestore.keeper.walls import cell
+from codestore.keeper.walls.cell import Cell
+from codestore.keeper.walls.picking import NO_WALLS, Walls
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Launch:
     """Where to read what it writes: stdout, then stderr; nothing when the output is discarded."""
     channel: socket.socket | None = None
     """Where to ask it to fork, if it is a fork server."""
+    cell: Cell | None = None
 
     def permit(self) -> None:
         """Let it run its program."""
@@ -82,11 +86,12 @@ def launch(
     notify: str,
     bounds: Bounds | None = None,
     spare: Spare | None = None,
+    walls: Walls = NO_WALLS,
 ) -> Launch:
     """Fork a child that will become ``spec``, with these descriptors from 3 on; or use a spare.
 
     It enters its bounds before anything of its own runs; a spare has already. Raises ``OSError``
-    when the system has no process or descriptor left.
+    when the system has no process or descriptor left, or no namespace for its cell.
     """
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         gate = _pair(socket.SOCK_STREAM, ours, theirs)
@@ -102,11 +107,17 @@ def launch(
             outputs=tuple(pipe.write for pipe in pipes),
             gate=gate[1].fileno(),
             enter=bounds.enter if bounds else (),
+            walls=walls,
         )
-        pid = spare.pid if spare and spare.become(spec, handover) else _fork(spec, handover)
+        if spare and spare.become(spec, handover):
+            pid, made = spare.pid, spare.cell
+        else:
+            pid, made = _fork(spec, handover)
+            if spare and spare.cell:  # it has died
+                spare.cell.leave()
         ours.pop_all()  # they are the launched child's from now on
     outputs = tuple(pipe.read for pipe in pipes)
-    return Launch(pid, gate[0], outputs, channel[0] if channel else None)
+    return Launch(pid, gate[0], outputs, channel[0] if channel else None, made)
 
 
 def _pair(
@@ -119,14 +130,20 @@ def _pair(
     return here, there
 
 
-def _fork(spec: ChildSpec, handover: become.Handover) -> int:
+def _fork(spec: ChildSpec, handover: become.Handover) -> tuple[int, Cell | None]:
+    site = handover.walls.site if spec.view is not None else None
     # The child shares the event loop's wake-up socket until it execs. With a signal let through
     # in between, the keeper would believe that it had been sent to the keeper itself.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    report, written = os.pipe()
     try:
         pid = os.fork()
         if pid == 0:
+            if site:
+                cell.split(site, written)
             become.become(spec, handover)
-        return pid
+        return cell.split_off(report) if site else (pid, None)
     finally:
+        os.close(report)
+        os.close(written)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from codestore.keeper.limiting import Bounds
+from codestore.keeper.walls.cell import Cell
+from codestore.keeper.walls.view import View
 
 
 def _nothing() -> None:
@@ -36,6 +38,8 @@ class Run:
     port: int = 0
     channel: socket.socket | None = None
     bounds: Bounds | None = None
+    view: View | None = None
+    cell: Cell | None = None
     forked: bool = False
     started_at: float = field(default_factory=time.time)
     over: bool = False

@@ -52,6 +52,11 @@ class RunDir:
         """What the next keeper sweeps if this one is killed."""
         return self.root / "children.json"
 
+    @property
+    def cell(self) -> Path:
+        """An empty folder, at which each cell is built out of everybody's sight."""
+        return self.root / "cell"
+
     def lock(self) -> int:
         """Make the folder and take its lock; return the descriptor that holds it.
 

@@ -18,6 +18,9 @@ from typing import Final, NoReturn
 from codestore.keeper import become, processes
 from codestore.keeper.limiting import Bounds, Limiter
 from codestore.keeper.spec import ChildSpec
+from codestore.keeper.walls import cell
+from codestore.keeper.walls.cell import Cell
+from codestore.keeper.walls.picking import NO_WALLS, Walls
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +38,14 @@ class Spare:
     pid: int
     channel: socket.socket
     bounds: Bounds | None
+    cell: Cell | None = None
+    """Where it is: the general part is built, it needs a view."""
 
     def become(self, spec: ChildSpec, handover: become.Handover) -> bool:
         """Have it become ``spec``; tell whether it can."""
         descriptors = [handover.gate, *handover.outputs, *handover.listeners]
-        order = pickle.dumps((spec, handover.keeper, handover.notify, len(handover.outputs)))
+        words = (spec, handover.keeper, handover.notify, len(handover.outputs), handover.walls)
+        order = pickle.dumps(words)
         with self.channel:
             if len(order) > _LONGEST or len(descriptors) > _MOST:
                 return False
@@ -53,37 +59,70 @@ class Spare:
 class Spares:
     """Has a spare at hand, most of the time."""
 
-    def __init__(self, limiter: Limiter) -> None:
+    def __init__(self, limiter: Limiter, walls: Walls = NO_WALLS) -> None:
         self._limiter = limiter
+        self._walls = walls
         self._spare: Spare | None = None
         self._refill: asyncio.TimerHandle | None = None
+        self._report = -1
+
+    def suit(self, spec: ChildSpec) -> bool:
+        """Whether a spare can become this: one in a cell is for whoever has a view."""
+        return self._walls.site is None or spec.view is not None
 
     def refill(self) -> None:
         """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
         self._refill = None
-        if self._spare is not None:
-            return
-        try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError as failure:
-            _log.debug("there is no spare: %s", failure)
+        if self._spare is not None or self._report >= 0:
             return
         bounds = self._limiter.spare()
-        with theirs:
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            try:
-                keeper = os.getpid()
-                pid = os.fork()
-                if pid == 0:
-                    _wait(theirs, keeper, bounds.enter if bounds else ())
-                self._spare = Spare(pid, ours, bounds)
-            except OSError as failure:
-                ours.close()
-                if bounds:
-                    bounds.release()
-                _log.debug("there is no spare: %s", failure)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            self._make(bounds)
+        except OSError as failure:
+            if bounds:
+                bounds.release()
+            _log.debug("there is no spare: %s", failure)
+
+    def _make(self, bounds: Bounds | None) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        report, written = os.pipe()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            keeper = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                if self._walls.site:
+                    cell.split(self._walls.site, written)
+                _wait(theirs, keeper, bounds.enter if bounds else (), self._walls)
+        except OSError:
+            ours.close()
+            os.close(report)
+            raise
+        finally:
+            theirs.close()
+            os.close(written)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self._walls.site is None:
+            os.close(report)
+            self._spare = Spare(pid, ours, bounds)
+            return
+        self._report = report
+        asyncio.get_running_loop().add_reader(report, self._made, ours, bounds)
+
+    def _made(self, channel: socket.socket, bounds: Bounds | None) -> None:
+        """A spare is in its cell, or could not get there."""
+        report, self._report = self._report, -1
+        asyncio.get_running_loop().remove_reader(report)
+        try:
+            pid, made = cell.split_off(report)
+            self._spare = Spare(pid, channel, bounds, made)
+        except OSError as failure:
+            channel.close()
+            if bounds:
+                bounds.release()
+            _log.warning("there is no spare: %s", failure)
+        finally:
+            os.close(report)
 
     def take(self) -> Spare | None:
         """Return the spare, to whom it belongs from then on; the next is made in a while."""
@@ -97,24 +136,32 @@ class Spares:
         """Let the spare go."""
         if self._refill:
             self._refill.cancel()
+        if self._report >= 0:
+            asyncio.get_running_loop().remove_reader(self._report)
+            os.close(self._report)
+            self._report = -1
         if self._spare:
             self._spare.channel.close()
+            if self._spare.cell:
+                self._spare.cell.leave()
             if self._spare.bounds:
                 self._spare.bounds.release()
             self._spare = None
 
 
-def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...]) -> NoReturn:
+def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...], walls: Walls) -> NoReturn:
     """Be the spare: hold nothing of the keeper's but the channel, and wait for an order.
 
-    It enters its bounds now: that may take long, and nobody waits yet.
+    It enters its bounds and builds its cell now: that may take long, and nobody waits yet.
     """
     try:
         signal.set_wakeup_fd(-1)
         processes.die_with_parent(signal.SIGKILL)
-        if os.getppid() != keeper:
+        if os.getppid() not in (keeper, 0):
             os._exit(0)
         become.enter_groups(enter)
+        if walls.site:
+            walls.prepare()
         own = channel.detach()
         os.dup2(own, _FIRST)
         os.closerange(_FIRST + 1, os.sysconf("SC_OPEN_MAX"))
@@ -128,7 +175,8 @@ def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...]) -> NoRetu
 
 
 def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, become.Handover]:
-    spec, keeper, notify, outputs = pickle.loads(order)  # noqa: S301 - the keeper's own words
+    words = pickle.loads(order)  # noqa: S301 - the keeper's own words
+    spec, keeper, notify, outputs, walls = words
     gate, *rest = array.array("i", descriptors)
     handover = become.Handover(
         keeper=keeper,
@@ -136,5 +184,7 @@ def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, be
         listeners=tuple(rest[outputs:]),
         outputs=tuple(rest[:outputs]),
         gate=gate,
+        walls=walls,
+        prepared=walls.site is not None,
     )
     return spec, handover

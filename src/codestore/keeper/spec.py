@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from codestore.keeper.errors import BAD_REQUEST, KeeperError
+from codestore.keeper.walls.view import View
 
 # A name becomes a file name, so it may not be "." or ".." nor hide itself.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
@@ -61,6 +62,8 @@ class ChildSpec:
     - ``secrets``: the names of variables whose values are masked in its log.
     - ``memory``, ``cpu``: bytes and cores that it and all whom it starts may use together, where
       the system lets the keeper bound them (``Listing.limits``).
+    - ``view``: all that it may see; walls are around it then, as good as they can be had
+      (``Listing.walls``).
     """
 
     name: str
@@ -83,6 +86,7 @@ class ChildSpec:
     memory: int | None = None
     cpu: float | None = None
     secrets: tuple[str, ...] = ()
+    view: View | None = None
 
     @property
     def bounded(self) -> bool:
@@ -98,6 +102,8 @@ class ChildSpec:
         require(min(self.user or (0, 0)) >= 0, f"user {self.user} is negative")
         for key in self.env:
             require(bool(key) and "=" not in key, f"env has an impossible name: {key!r}")
+        if self.view is not None:
+            _check_view(self.view)
         for text in (*self.argv, *self.env, *self.env.values(), self.cwd, self.log or ""):
             require("\0" not in text, "argv, env, cwd and log may not hold a NUL character")
         for fdname, listener in self.sockets:
@@ -109,3 +115,10 @@ class ChildSpec:
         require(self.cpu is None or self.cpu > 0, f"cpu {self.cpu} is not positive")
         signal_number(self.stop_signal)
         signal_number(self.death_signal)
+
+
+def _check_view(view: View) -> None:
+    check_name(view.name)
+    for path in (*view.read, *view.write, view.home):
+        plain = path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+        require(plain, f"view: {path!r} is not an absolute path")

@@ -46,6 +46,7 @@ async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
         greeting=spec.greeting,
         bounds=bounds,
     )
+    run.view, run.cell = spec.view, launched.cell
     run.port = int(spec.env["PORT"]) if spec.port else 0
     run.forked = by_parent
     return run, launched
@@ -57,11 +58,15 @@ async def _by_parent(
     if spec.parent is None:
         return None, None
     parent = home.runs.get(spec.parent)
+    cell = parent.cell.join() if parent and parent.cell else None
     bounds = _bounds(spec, home)
     launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify, bounds)
-    if launched is None and bounds:
-        bounds.release()
-    return launched, bounds
+    if launched:
+        return replace(launched, cell=cell), bounds
+    for unused in (cell.leave if cell else None, bounds.release if bounds else None):
+        if unused:
+            unused()
+    return None, None
 
 
 def _by_us(
@@ -69,14 +74,14 @@ def _by_us(
 ) -> tuple[Launch, Bounds | None]:
     # The descriptors anew: a socket may have been closed while its parent was asked.
     descriptors = home.listeners.descriptors(names)
-    spare = home.spares.take() if woken else None
+    spare = home.spares.take() if woken and home.spares.suit(spec) else None
     bounds = spare.bounds if spare else None
     if bounds:
         bounds.limit(spec.memory, spec.cpu)
     else:
         bounds = _bounds(spec, home)
     try:
-        return launch(spec, descriptors, home.notify, bounds, spare), bounds
+        return launch(spec, descriptors, home.notify, bounds, spare, home.walls), bounds
     except OSError:
         if bounds:
             bounds.release()

@@ -47,7 +47,8 @@ class Listing:
     """All that the keeper holds, by name; ``freezer`` is ``cgroup`` or ``signal``.
 
     ``limiter`` is ``cgroup v1``, ``cgroup v2`` or ``none``, and ``limits`` what it can bound of a
-    child: ``memory``, ``cpu``.
+    child: ``memory``, ``cpu``. ``walls`` is what holds children inside: ``cell``, ``landlock`` or
+    ``none``, and ``breach`` why it is not a cell.
     """
 
     children: tuple[ChildView, ...]
@@ -55,3 +56,5 @@ class Listing:
     freezer: str = "signal"
     limiter: str = "none"
     limits: tuple[str, ...] = ()
+    walls: str = "none"
+    breach: str = ""

@@ -1,6 +1,6 @@
 """The platform itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -14,6 +14,17 @@ class Processes:
 
 
 @dataclass(slots=True)
+class Walls:
+    """How services are kept apart: ``kind`` is ``cell``, ``landlock`` or ``none``.
+
+    ``why`` says what is in the way of a cell; it is empty when there is one.
+    """
+
+    kind: str = "none"
+    why: str = ""
+
+
+@dataclass(slots=True)
 class StatusView:
     """The platform itself."""
 
@@ -23,3 +34,4 @@ class StatusView:
     state: str
     processes: Processes
     deployments: dict[str, int]
+    walls: Walls = field(default_factory=Walls)

@@ -1,9 +1,12 @@
 """PostgreSQL and Envoy as children of the keeper: they outlive the control process."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.secret import Secret
+from codestore.drivers.process.places import Host
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.spec import ChildSpec
@@ -50,6 +53,18 @@ async def database_server(settings: Settings, keeper: KeeperClient, vault: FileV
     await databases.ensure(STATE_DATABASE)
     await databases.close()
     return Servers(state=embedded.url(STATE_DATABASE), admin=embedded.admin_url)
+
+
+async def service_host(settings: Settings, keeper: KeeperClient) -> Host:
+    """Return where services run on this host, and what all of them may read of it."""
+    walls = (await keeper.list()).walls
+    shown = [sys.base_prefix, str(settings.artifacts / "runtimes")]
+    if settings.database_url is None:
+        shown.append(str(settings.run / "pg"))
+    for folder in map(Path, settings.service_path.split(":")):
+        # A program's libraries are beside its folder; what else is there is nobody's business.
+        shown += [str(each) for each in (folder, folder.parent / "lib") if folder.is_absolute()]
+    return Host(settings.work, settings.service_logs, settings.service_path, walls, tuple(shown))
 
 
 async def run_envoy(settings: Settings, keeper: KeeperClient) -> None:

@@ -23,7 +23,6 @@ from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.drivers.process.driver import ProcessDriver
-from codestore.drivers.process.launching import Host
 from codestore.drivers.process.logs import FileLogs
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
@@ -43,7 +42,7 @@ from codestore.vault import FileVault
 from codestore.wire import PlanView
 from codestore.wire.status import StatusView
 from codestore.wiring.listening import Server
-from codestore.wiring.servers import database_server, run_envoy
+from codestore.wiring.servers import database_server, run_envoy, service_host
 from codestore.wiring.telling import canary_tally, next_plan, platform_status
 from codestore.wiring.welcoming import welcome
 
@@ -65,7 +64,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         store = await PostgresStore.open(servers.state)
         stack.push_async_callback(store.close)
         clock = SystemClock()
-        host = Host(settings.work, settings.service_logs, settings.service_path)
+        host = await service_host(settings, keeper)
         driver = await stack.enter_async_context(ProcessDriver(keeper, keeper_socket, host))
         logs = FileLogs(settings.service_logs, clock.now)
         doors = Doors(

@@ -15,13 +15,14 @@ from codestore.reconcile.doors import Doors
 from codestore.reconcile.subject import read_subject
 from codestore.settings import Settings
 from codestore.wire import PlanStep, PlanView
-from codestore.wire.status import Processes, StatusView
+from codestore.wire.status import Processes, StatusView, Walls
 from codestore.wiring.servers import ENVOY, POSTGRES
 
 
 async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient) -> StatusView:
     """Tell how the platform is: ``ready`` when everything that it needs runs."""
-    children = {held.name: held for held in (await keeper.list()).children if held.running}
+    listing = await keeper.list()
+    children = {held.name: held for held in listing.children if held.running}
     async with doors.store.begin() as records:
         states = Counter(held.state.value for held in await records.find(Deployment))
     embedded = settings.database_url is None
@@ -34,6 +35,7 @@ async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient
         state="ready" if needed <= set(children) else "degraded",
         processes=Processes(os.getppid(), os.getpid(), pids.get(ENVOY), pids.get(POSTGRES)),
         deployments=dict(states),
+        walls=Walls(listing.walls, listing.breach),
     )
 
 

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 import time
 from pathlib import Path
+
+NAME = secrets.token_hex()  # its pid may be that of another one elsewhere
 
 
 async def app(scope, receive, send):
@@ -31,7 +34,7 @@ async def app(scope, receive, send):
         await (await asyncio.create_subprocess_exec(sys.executable, "-c", code)).wait()
     if path == "/health":
         statuses[path] = await _health()
-    said = {"pid": os.getpid(), "environment": dict(os.environ)}
+    said = {"name": NAME, "environment": dict(os.environ)}
     await _answer(send, statuses.get(path, 200), json.dumps(said).encode())
 
 

@@ -1,6 +1,7 @@
 """A service that listens on $PORT: `port.py graceful|abrupt [FIFO]`, when the FIFO lets it."""
 
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(503 if self.path == "/broken" else 200)
         self.end_headers()
-        self.wfile.write(str(os.getpid()).encode())
+        self.wfile.write(NAME)
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
@@ -22,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+NAME = secrets.token_hex().encode()  # its pid may be that of another one elsewhere
 how, *fifo = sys.argv[1:]
 if fifo:
     word = Path(fifo[0]).read_text()

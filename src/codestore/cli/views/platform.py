@@ -17,10 +17,20 @@ def status(found: Document) -> Facts:
             ("url", found["url"]),
             ("data", found["data"]),
             ("deployments", counts or "none"),
+            ("walls", _walls(found["walls"])),
             ("processes", ""),
             *processes,
         ]
     )
+
+
+def _walls(found: Document) -> str:
+    """Say how services are kept apart, and warn where they are not, or not as well as could be."""
+    why = f" ({found['why']})" if found["why"] else ""
+    return {
+        "cell": "each service in a cell of its own",
+        "landlock": f"WARNING: files are closed, but processes and sockets are seen: no cells{why}",
+    }.get(found["kind"], f"WARNING: none: a service can do what your user can do{why}")
 
 
 def profile(found: Document) -> Facts:

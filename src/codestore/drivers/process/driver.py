@@ -1,7 +1,6 @@
 """The door ``Driver`` on this host."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -19,14 +18,12 @@ from codestore.drivers.process.children import Children
 from codestore.drivers.process.instances import instance_of, port_of, state_of, where
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
-    Host,
-    clear_code,
     on_port,
-    provide_code,
     service_label,
     service_spec,
 )
 from codestore.drivers.process.naming import SERVICE, Phase, held_socket, instance_name
+from codestore.drivers.process.places import Host, clear_code, provide_code, remove_folders
 from codestore.drivers.process.resting import ProcessStandby
 from codestore.drivers.process.rounds import EVERY, Rounds
 from codestore.keeper.client import KeeperClient
@@ -170,10 +167,10 @@ class ProcessDriver:
         children = self.children.of(deployment)
         for child in children:
             await self._end(child.name)
+        await self.standby.parents.drop(deployment)
         for socket in self.children.sockets(deployment):
             await ask(self.children.close_socket(socket))
-        for folder in (self._host.work / deployment, self._host.logs / deployment):
-            await asyncio.to_thread(shutil.rmtree, folder, True)
+        await asyncio.to_thread(remove_folders, self._host, deployment)
         for child in children:
             await ask(self.children.forget(child.name))
         self.children.drop(deployment)
@@ -198,6 +195,7 @@ class ProcessDriver:
         armed = self.standby.armed(deployment)
         if running:  # in standby nothing runs, and the next caller starts what is there
             kept = running if armed is None else running | {armed}
+            await self.standby.parents.drop(deployment, kept)
             await asyncio.to_thread(clear_code, self._host, deployment, kept)
 
     def _require(self, name: str) -> Child:

@@ -1,13 +1,14 @@
 """Parents: processes that have a version's libraries loaded, to be forked when it is started.
 
-One for each version, shared by all its deployments, because it knows nothing of any of them. It is
-made from the list of libraries that one of its instances wrote down: when the first deployment that
+One for each deployment and revision, because whom it forks is behind the walls that it is behind.
+It is made from the list of libraries that one of the instances wrote down: when the deployment that
 sleeps has no process left, or soon after the first instance of one that scales is ready. It ends
-when no deployment has needed it for long.
+when it was not needed for long, or with its revision.
 """
 
 import contextlib
 import time
+from collections.abc import Collection
 
 import structlog
 
@@ -16,11 +17,10 @@ from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
-    Host,
-    imports_file,
     on_port,
     preload_spec,
 )
+from codestore.drivers.process.places import Host, imports_file
 from codestore.keeper.errors import KeeperError
 
 KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Parents:
-    """The parents of this host, by the version they belong to."""
+    """The parents of this host; ``unfit`` are versions whose libraries cannot be forked."""
 
     def __init__(self, children: Children, host: Host) -> None:
         self._children = children
@@ -39,6 +39,7 @@ class Parents:
         self._followed: dict[str, Workload] = {}
         self._unfit: set[str] = set()
         self._lists: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
 
     def needed(self, workload: Workload) -> str | None:
         """Return the parent that an instance is forked from if there is one by then.
@@ -47,7 +48,9 @@ class Parents:
         """
         if on_port(workload) or not workload.preload or not workload.artifact.runtime:
             return None
-        name = f"preload.{workload.artifact.digest[:32]}"
+        if workload.artifact.digest in self._unfit:
+            return None
+        name = _name(workload.deployment, workload.revision)
         if self._children.get(name) is not None:
             self._needed[name] = time.monotonic()
         return name
@@ -61,15 +64,16 @@ class Parents:
         """
         name = self.needed(workload)
         imports = imports_file(self._host, workload.deployment, workload.revision)
-        if name is None or name in self._unfit or not imports.is_file():
-            return False
         await self._bury()
+        if name is None or not imports.is_file():
+            return False
+        self._digests[name] = workload.artifact.digest
         size = imports.stat().st_size
         if self._children.get(name) is not None:
             if self._lists.setdefault(name, size) >= size:
                 return False
             await self._end(name)  # an instance has loaded more since
-        if name in self._unfit:
+        if workload.artifact.digest in self._unfit:
             return False
         self._lists[name] = size
         try:
@@ -117,19 +121,32 @@ class Parents:
             if place >= most or now - self._needed[name] >= kept:
                 await self._end(name)
 
+    async def drop(self, deployment: str, keep: Collection[int] = ()) -> None:
+        """End the parents of a deployment, but for those of some revisions."""
+        kept = {_name(deployment, revision) for revision in keep}
+        for held in self._children.preloads():
+            if held.name.startswith(f"{_name(deployment)}.") and held.name not in kept:
+                await self._end(held.name)
+
     async def _bury(self) -> None:
         """Forget those that have ended; remember of those that cannot be forked that it is so."""
         for held in self._children.preloads():
             if held.ending is not None:
                 if held.ending == UNFIT:
-                    self._unfit.add(held.name)
+                    self._unfit.add(self._digests.get(held.name, held.name))
                 with contextlib.suppress(KeeperError):
                     await self._children.forget(held.name)
 
     async def _end(self, name: str) -> None:
         self._needed.pop(name, None)
         self._lists.pop(name, None)
+        self._digests.pop(name, None)
         with contextlib.suppress(KeeperError, TimeoutError):
             await self._children.client.stop(name, FINAL_GRACE)
             await self._children.until(name, ended, 2 * FINAL_GRACE)
             await self._children.forget(name)
+
+
+def _name(deployment: str, revision: int | None = None) -> str:
+    """Return the name of a parent, or how those of a deployment begin."""
+    return f"preload.{deployment}" if revision is None else f"preload.{deployment}.{revision}"

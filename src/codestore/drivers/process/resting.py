@@ -13,14 +13,12 @@ from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.child import Child, ended, farewell
 from codestore.drivers.process.children import NEWS, Children
 from codestore.drivers.process.launching import (
-    Host,
-    code_folder,
     on_port,
-    provide_code,
     service_label,
     waking_spec,
 )
 from codestore.drivers.process.naming import Phase, held_socket, instance_name
+from codestore.drivers.process.places import Host, code_folder, provide_code
 from codestore.drivers.process.preloading import Parents
 from codestore.drivers.process.refusing import answer_503
 from codestore.drivers.process.rounds import Rounds

@@ -7,8 +7,9 @@ from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
 from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
-from codestore.drivers.process.launching import FINAL_GRACE, NEVER, Host, provide_code, task_spec
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_spec
 from codestore.drivers.process.naming import TASK, Label
+from codestore.drivers.process.places import Host, provide_code
 from codestore.keeper.errors import KeeperError
 
 TAIL = 20  # lines
