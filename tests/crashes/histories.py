@@ -156,6 +156,7 @@ FIXED: tuple[History, ...] = (
         (
             *(Op("set_secret", ("service", "one")), Op("roll", ("private", 1), wait="2")),
             *(Op("set_secret", ("private", "two")), Op("set_secret", ("private", None))),
+            Op("set_secret", ("service", None)),
         ),
         name="secrets come and go",
     ),

@@ -62,12 +62,6 @@ KEPT: tuple[Bug, ...] = (
         "    fresh = dict(values)\n",
     ),
     Bug(
-        "what a version needs can be taken away",
-        SECRETS,
-        "if key not in fresh and key in (",
-        "if key in fresh and key in (",
-    ),
-    Bug(
         "secrets outlive what they are of",
         BURYING,
         "            await safe.forget_sets(deployment.id)\n",
