@@ -41,6 +41,10 @@ class Mask:
         """Bytes of the longest text that is looked for."""
         return max(map(len, self._forms), default=0)
 
+    def finds(self, text: bytes) -> bool:
+        """Tell whether there is a secret in this."""
+        return any(form in text for form in self._forms)
+
     def hide(self, text: bytes) -> bytes:
         """Return the text with a mask over every secret in it."""
         found = self._spans(text)

@@ -36,10 +36,13 @@ class CriLines:
         """Return the log lines that ``data`` completes."""
         head = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode() + self._stream
         full, part = head + b" F ", head + b" P "
-        *lines, rest = (self._rest + data).split(b"\n")
+        said = self._rest + data
+        # Most of what is written holds no secret: that is seen at once, not line by line.
+        mask = self._mask if self._mask is not None and self._mask.finds(said) else None
+        *lines, rest = said.split(b"\n")
         written: list[bytes] = []
         for line in lines:
-            *pieces, last = _cut(self._mask.hide(line) if self._mask else line)
+            *pieces, last = _cut(mask.hide(line) if mask else line)
             written += [part + piece for piece in pieces]
             written.append(full + last)
         pieces, self._rest = self._begun(rest)
