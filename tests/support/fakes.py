@@ -269,7 +269,7 @@ class FakeKeyring:
         return self.masters[-1]
 
     def make(self, id_: str, organization: str, now: datetime) -> DataKey:
-        return self.rewrap(DataKey(id_, organization, "", id_, now))
+        return DataKey(id_, organization, self.newest, id_, now)
 
     def seal(self, key: DataKey, place: Sequence[str], value: Secret) -> str:
         self._check(key)
@@ -283,6 +283,7 @@ class FakeKeyring:
         return Secret(value)
 
     def rewrap(self, key: DataKey) -> DataKey:
+        self._check(key)
         return replace(key, master=self.newest)
 
     def begin(self, used: Collection[str]) -> None:

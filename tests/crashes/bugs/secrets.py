@@ -76,8 +76,8 @@ KEPT: tuple[Bug, ...] = (
     Bug(
         "a data key goes before what it seals",
         REKEYING,
-        "            if secrets or sets:\n",
-        "            if False:\n",
+        "sets = await records.find(SecretSet, Page(AT_ONCE), data_key=key.id)",
+        "sets = list[SecretSet]()",
     ),
     Bug(
         "a master key goes before what it wraps is written",
