@@ -189,6 +189,7 @@ def _allow_no_user_namespaces(proc: str) -> None:
 def _hold(site: Site) -> NoReturn:
     """Be the anchor: nobody, who holds nothing, does nothing and collects orphans by ignoring."""
     try:
+        processes.die_with_parent(signal.SIGKILL)  # at once: the keeper may be killed right now
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -202,7 +203,7 @@ def _hold(site: Site) -> NoReturn:
             os.setgid(_NOBODY)
             os.setuid(_NOBODY)
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
-        processes.die_with_parent(signal.SIGKILL)
+        processes.die_with_parent(signal.SIGKILL)  # again: a change of user has cleared it
         if _SLEEP:
             os.execve(_SLEEP, ["sleep", "infinity"], {})  # noqa: S606 - no shell wanted
         while True:
