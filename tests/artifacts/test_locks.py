@@ -105,7 +105,9 @@ def test_a_uv_lock_that_reaches_out_is_refused(lock: bytes) -> None:
     assert caught.value.letter.code == "bad_lock"
 
 
-@pytest.mark.parametrize("project", [None, b"", b"project = 1", b"[project]\nname='a b'"])
+@pytest.mark.parametrize(
+    "project", [None, b"", b"project = 1", b"[project]", b"[project]\nname='a b'"]
+)
 def test_a_uv_lock_needs_its_project(project: bytes | None) -> None:
     files = {"uv.lock": b"", "pyproject.toml": project}
     with pytest.raises(Fault, match=r"pyproject\.toml"):

@@ -70,15 +70,16 @@ def _from_requirements(lines: list[str]) -> Recipe:
 
 def _from_uv_lock(where: str, text: str, lock: Mapping[str, Any], project: object) -> Recipe:
     """Frozen, uv only needs to know which of the lock's packages is the project."""
-    if not isinstance(project, dict) or not re.fullmatch(r"[\w.-]+", str(project.get("name"))):
+    name = project.get("name") if isinstance(project, dict) else None
+    if not isinstance(project, dict) or not re.fullmatch(r"[\w.-]+", str(name or "")):
         raise bad_lock(where, f"there is no project.name in {PYPROJECT} beside it", "Add it.")
     for package in _tables(lock.get("package")):
         problem = _unfit(package)
         if problem:
-            name = shown(str(package.get("name")))
-            raise bad_lock(where, f"{name} comes from {shown(problem)}", _FROM_INDEX)
+            culprit = shown(str(package.get("name")))
+            raise bad_lock(where, f"{culprit} comes from {shown(problem)}", _FROM_INDEX)
     pyproject = (
-        f"[project]\nname = {json.dumps(str(project['name']))}\nversion = '0'\n"
+        f"[project]\nname = {json.dumps(str(name))}\nversion = '0'\n"
         f"requires-python = {json.dumps(str(project.get('requires-python', '')))}\n"
         "[tool.uv.workspace]\n"  # or uv looks for one in the folders around
     )
