@@ -70,15 +70,18 @@ def catch(bug: Bug, most: int = MANY) -> Caught:
     began = time.monotonic()
     with copied(bug) as copy:
         command = [sys.executable, "-m", "tests.crashes.hunting", "--random", str(most)]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{copy}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": f"{copy}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:  # missed, as far as anybody knows: the hunt goes on
+            return Caught(bug, seconds=PATIENCE)
         lines = done.stdout.splitlines()
         assert done.returncode == 0 and lines, f"{bug.name}: {done.stderr[-2000:]}"
         told = json.loads(lines[-1])
