@@ -41,7 +41,9 @@ def add(  # noqa: PLR0913 - one for each option
     file: FromFile = None,
     detach: Detach = False,
 ) -> None:
-    """Set a secret: for a project, an environment in it, or a service there.
+    """Set a secret.
+
+    For a project, an environment in it, or a service there.
 
     With a service alone, for its own private and demo. The value is read from a pipe, a file, or
     asked for. Whatever gets it starts anew, without dropping a request.
@@ -62,7 +64,10 @@ def update(  # noqa: PLR0913 - one for each option
     file: FromFile = None,
     detach: Detach = False,
 ) -> None:
-    """Change a secret where it is set; whatever gets it starts anew."""
+    """Change a secret where it is set.
+
+    Whatever gets it starts anew.
+    """
     wish = _wish(session, (project, environment, service), key, value, file)
     change = session.client.put(path("secrets"), wish)
     conclude(session, change, views.changed, detach=detach)
@@ -77,7 +82,10 @@ def remove(
     key: Key = None,
     detach: Detach = False,
 ) -> None:
-    """Take a secret away from where it is set; one that is set wider comes through again."""
+    """Take a secret away from where it is set.
+
+    One that is set wider comes through again.
+    """
     query = _query(project, environment, service)
     key = session.need(key, "-k KEY", "Which secret?")
     session.confirm(f"The value of {key} is lost there.")
@@ -93,7 +101,10 @@ def list_(
     service: OfService = None,
     reveal: Reveal = False,
 ) -> None:
-    """List the secrets that hold there, each with where it is set."""
+    """List secrets, each with where it is set.
+
+    All that hold there are told of, those that are set wider too.
+    """
     query = _query(project, environment, service)
     if reveal:
         found = session.client.post(path("secrets", "reveal"), query=query)
@@ -110,7 +121,10 @@ def explain(
     environment: OfEnvironment = None,
     service: OfService = None,
 ) -> None:
-    """Show where a secret is looked for, which one wins, who set it there and when."""
+    """Show where a secret comes from.
+
+    Where it is looked for, which one wins, who set it there and when.
+    """
     query = _query(project, environment, service)
     key = session.need(key, "KEY", "Which secret?")
     session.output.answer(session.client.get(path("secrets", key, "explain"), query), views.chain)
@@ -118,7 +132,9 @@ def explain(
 
 @commands.add("secret:rekey", "cs secret:rekey")
 def rekey(session: Session, master: MasterOnly = False, data_key: DataOnly = False) -> None:
-    """Seal all secrets anew: under a new key of your organization, wrapped by a new master key.
+    """Seal all secrets under new keys.
+
+    Under a new key of your organization, wrapped by a new master key.
 
     Broken off, it goes on where it was when it is asked for again. A master key that the
     environment says is changed there: see docs/decisions/0007-secrets.md.
