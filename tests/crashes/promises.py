@@ -120,7 +120,11 @@ class Promises:
         if leaving.state is not SERVING or held.spec.removed or held.status.standby is not None:
             return
         left = self._serving(deployment, but=instance)
-        version = self._version(held, held.spec.revision)
+        # Until the version that is wished for serves, it is the one before that has to be there.
+        arrived = any(
+            i.state is SERVING and i.revision == held.spec.revision for i in self._of(deployment)
+        )
+        version = self._version(held, held.spec.revision if arrived else leaving.revision)
         assert left >= span(held, version)[0], "too few are left"
         if leaving.failing is not None and leaving.revision == held.spec.revision:
             assert left >= wanted_count(held, version), "nobody serves in its place"
