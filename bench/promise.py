@@ -24,6 +24,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Kind
 from codestore.domain.looks import Look
 from codestore.domain.promise import Hour, kept_since, month_of
+from codestore.domain.roles import Role
 from codestore.domain.services import Project, Service, User
 from codestore.ports import Counters, Reading
 from codestore.reconcile.counting import count, judge
@@ -34,7 +35,7 @@ from tests.support.postgres import RunningServer, make_server, remove_server
 
 HOUR = timedelta(hours=1)
 SAMPLE = 20  # deployments whose 13 months are written
-ADA = User("usr-ada", "ada", "acme", "hash")
+ADA = User("usr-ada", "ada", "acme", Role.OWNER)
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, float("inf"))
 
 

@@ -1,7 +1,6 @@
 """The API on a world in memory: the real loop, the real actions, nothing behind the doors."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +20,11 @@ from codestore.clock import SystemClock
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.manifest import Manifest, Run, RunKind
+from codestore.domain.people import Organization, Token, token_digest
+from codestore.domain.roles import HOME, Role
+from codestore.domain.secret import Secret
 from codestore.domain.services import User
+from codestore.ports import Store
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.letting_in import let_in
 from codestore.reconcile.loop import Loop
@@ -31,8 +34,16 @@ from codestore.wire.status import Processes, StatusView
 from codestore.wiring.telling import next_plan
 from tests.support.fakes import World, make_world
 
-ADA, BOB, EVE = "ada", "bob", "eve"  # Ada and Bob are colleagues, Eve works elsewhere
-HOMES = {ADA: "engines", BOB: "engines", EVE: "elsewhere"}
+# Ada, Bob and Vic are colleagues, Eve works elsewhere, Opal runs the platform.
+ADA, BOB, VIC, EVE, OPAL = "ada", "bob", "vic", "eve", "opal"
+HOMES = {ADA: "engines", BOB: "engines", VIC: "engines", EVE: "elsewhere", OPAL: HOME}
+ROLES = {
+    ADA: Role.OWNER,
+    BOB: Role.MAKER,
+    VIC: Role.VIEWER,
+    EVE: Role.OWNER,
+    OPAL: Role.OWNER,
+}
 
 
 def token_of(name: str) -> str:
@@ -47,6 +58,14 @@ class Stage:
     world: World
     uploads: Path
     doors: Doors
+    running: list[asyncio.Task[None]]
+
+    async def quiet(self) -> None:
+        """End what runs beside the requests."""
+        for task in self.running:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     def client(self, name: str | None = ADA) -> httpx.AsyncClient:
         """Return a client of a person's, or of nobody's."""
@@ -85,9 +104,9 @@ def messages_of(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @asynccontextmanager
-async def opened(uploads: Path) -> AsyncIterator[Stage]:
-    """Lend a stage whose loop runs."""
-    store = MemoryStore()
+async def opened(uploads: Path, store: Store | None = None) -> AsyncIterator[Stage]:
+    """Lend a stage whose loop runs, on a store in memory or on another one."""
+    store = store or MemoryStore()
     manifest = Manifest("any", Run(RunKind.ASGI, ("app:app",)), migrate=("migrate",))
     world = make_world(store, manifest)
     clock = SystemClock()
@@ -97,13 +116,17 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
     bulletin = Bulletin(store)
     async with store.begin() as records:
         for name, home in HOMES.items():
-            digest = hashlib.sha256(token_of(name).encode()).hexdigest()
-            await records.put(User(f"usr-{name}", name, home, digest))
+            digest = token_digest(Secret(token_of(name)))
+            await records.put(
+                User(f"usr-{name}", name, home, ROLES[name]),
+                Token(f"tok-{name}", f"usr-{name}", "test", digest, clock.now(), None),
+            )
+        await records.put(*(Organization(home, clock.now()) for home in sorted({*HOMES.values()})))
 
     async def plan_of(seen: Seen) -> PlanView | None:
         return await next_plan(doors, seen)
 
-    async def status() -> StatusView:
+    async def status(user: User) -> StatusView:
         return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})
 
     async def tally_of(id_: str) -> Tally | None:
@@ -119,11 +142,9 @@ async def opened(uploads: Path) -> AsyncIterator[Stage]:
         office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading, keys_in_force
     )
     running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
+    app = create_app(desk, ("platform",), rate=1e6)
+    made = Stage(app, world, uploads, doors, running)
     try:
-        app = create_app(desk, ("platform",), rate=1e6)
-        yield Stage(app, world, uploads, doors)
+        yield made
     finally:
-        for task in running:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await made.quiet()

@@ -30,7 +30,7 @@ from codestore.wire import (
     Wait,
     WakesView,
 )
-from codestore.wire.people import Profile
+from codestore.wire.people import EntryView, Profile, TokenView, UserView
 from codestore.wire.status import Processes, StatusView, Walls
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -280,7 +280,23 @@ STATUS = StatusView(
     {"ready": 2},
     Walls("cell"),
 )
-PROFILE = Profile("usr-1", "ann", "org-1")
+PROFILE = Profile("usr-1", "ann", "acme", "owner")
+USER = UserView("usr-2", "bob", "acme", "maker", "bob@example.org")
+TOKEN = TokenView("tok-1", "ci", AT, AT + timedelta(days=90))
+ENTRIES = [
+    EntryView(1, AT, "ann", "service:create", "blog", "create blog, version 0.0.1", "ab" * 32),
+    EntryView(2, AT, "bob", "hold", "shop/blog/production", "", "cd" * 32),
+]
+
+
+def user(password: str) -> UserView:
+    return replace(USER, password=password)
+
+
+def token(secret: str) -> TokenView:
+    return replace(TOKEN, token=secret)
+
+
 PLAN = PlanView(
     "dep-private",
     "private",

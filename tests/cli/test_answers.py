@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from codestore.wire.people import OrganizationView, Verification
 from tests.cli import samples
 from tests.cli.conftest import Cs
 from tests.cli.stage import Answer, Stage, listing, stream, told
@@ -16,6 +17,17 @@ Golden = Callable[[str, str], None]
 READS: dict[str, tuple[str, Answer]] = {
     "status": ("/api/status", told(samples.STATUS)),
     "whoami": ("/api/whoami", told(samples.PROFILE)),
+    "user:list": ("/api/users", listing(samples.USER)),
+    "token:list": ("/api/tokens", listing(samples.TOKEN)),
+    "organization:list": (
+        "/api/organizations",
+        listing(OrganizationView("local", samples.AT), OrganizationView("acme", samples.AT)),
+    ),
+    "audit": ("/api/audit", listing(*samples.ENTRIES)),
+    "audit:verify": (
+        "/api/audit/verification",
+        told(Verification(True, 2, "cd" * 32, None, None)),
+    ),
     "service:list": (
         "/api/services",
         listing(samples.service(), samples.service("deploying"), samples.sleeping_service()),

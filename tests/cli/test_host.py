@@ -85,7 +85,9 @@ def test_login_keeps_what_works_for_its_owner_only(cs: Cs, stage: Stage, tmp_pat
     assert json.loads(file.read_text()) == {"url": stage.url, "token": TOKEN}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert cs("whoami", "--data", str(data)).code == 0
+    stage.on("POST", "/api/logout", told({"ended": True}))
     assert cs("logout", "--data", str(data)).code == 0
+    assert stage.asked("POST", "/api/logout")
     assert not file.exists()
 
 

@@ -13,13 +13,18 @@ from tests.cli.conftest import Cs
 from tests.cli.stage import Stage, listing, told
 
 CONTRACT = {
-    "": "up down status login logout whoami push promote pull logs events plan hold unhold",
+    "": "up down status login logout whoami password push promote pull logs events plan hold "
+    "unhold audit",
     "service:": "create list info push promote pull logs remove",
     "version:": "list",
     "project:": "create list info delete",
     "project:service:": "add list info promote roll remove",
     "env:": "list show",
     "rollout:": "status pause resume abort",
+    "token:": "add list revoke",
+    "user:": "add list role password remove",
+    "organization:": "add list",
+    "audit:": "verify",
 }
 
 

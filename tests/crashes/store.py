@@ -46,7 +46,7 @@ class GuardedRecords:
         self.written = Written()
         self._inner = inner
         self.get, self.find, self.events = inner.get, inner.find, inner.events
-        self.lock, self.tallies = inner.lock, inner.tallies
+        self.lock, self.tallies, self.trail = inner.lock, inner.tallies, inner.trail
 
     async def put(self, *nouns: Noun) -> None:
         for noun in nouns:

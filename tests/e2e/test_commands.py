@@ -32,10 +32,23 @@ CHANGES = {
     "rollout:abort": "contract-project contract --env staging",
     "hold": "contract-project no-such-service --env staging",
     "unhold": "contract-project no-such-service --env staging",
+    "password": "",
+    "token:add": "x" * 101,
+    "token:revoke": "no-such-token",
+    "user:add": "Not-A-Name",
+    "user:role": "nobody viewer",
+    "user:password": "nobody --yes",
+    "user:remove": "nobody --yes",
+    "organization:add": "local --owner ada",
 }
 QUESTIONS = {
     "status": "",
     "whoami": "",
+    "token:list": "",
+    "user:list": "",
+    "organization:list": "",
+    "audit": "",
+    "audit:verify": "",
     "service:list": "",
     "service:info": "contract",
     "version:list": "contract",
@@ -185,7 +198,7 @@ def test_commands_about_this_machine(platform: Platform) -> None:
     assert token not in login.stdout + login.stderr
     for forgotten in (True, False):
         logout = platform.run("logout", *empty, "-o", "json")
-        assert json.loads(logout.stdout) == {"forgotten": forgotten}
+        assert json.loads(logout.stdout) == {"forgotten": forgotten, "ended": False}
     up = platform.run("up", "--detach", "-o", "json")
     assert json.loads(up.stdout)["state"] == "ready"
     assert "already" in up.stderr

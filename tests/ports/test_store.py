@@ -12,6 +12,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment, Kind
 from codestore.domain.faults import Fault, FaultKind
 from codestore.domain.keys import Client, Key
+from codestore.domain.people import Token
 from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 from codestore.ports import Noun, Page, Store
@@ -48,6 +49,9 @@ async def last(store: Store) -> int:
 
 MAKERS = (
     nouns.user,
+    nouns.organization,
+    nouns.token,
+    nouns.password,
     nouns.service,
     nouns.project,
     nouns.environment,
@@ -87,7 +91,8 @@ async def test_put_again_replaces_and_keeps_the_place(store: Store) -> None:
 
 
 FILTERS: list[tuple[type[Any], Any, tuple[str, ...]]] = [
-    (User, nouns.user, ("token", "name")),
+    (User, nouns.user, ("organization", "name", "email")),
+    (Token, nouns.token, ("user", "digest")),
     (Service, nouns.service, ("organization", "name")),
     (Project, nouns.project, ("organization", "name")),
     (Environment, nouns.environment, ("service", "project", "name")),
@@ -151,7 +156,7 @@ async def test_text_of_services_may_hold_nul(store: Store) -> None:
 
 
 UNIQUE: list[tuple[str, Any, tuple[str, ...]]] = [
-    ("user", nouns.user, ("token",)),
+    ("token", nouns.token, ("digest",)),
     ("user", nouns.user, ("name",)),
     ("service", nouns.service, ("organization", "name")),
     ("project", nouns.project, ("organization", "name")),
@@ -175,7 +180,7 @@ async def test_what_is_taken_is_refused(
     assert (letter.kind, letter.code) == (FaultKind.CONFLICT, f"{word}_exists")
     assert letter.detail
     assert letter.hint
-    assert getattr(one, "token", "-") not in letter.detail.split()
+    assert getattr(one, "digest", "-") not in letter.detail.split()
     await put(store, one)
 
 

@@ -17,13 +17,14 @@ from codestore.domain.faults import unavailable
 from codestore.domain.instances import InstanceState
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.overrides import Override
+from codestore.domain.roles import Role
 from codestore.domain.services import User
 from codestore.reconcile.cycle import cycle
 from codestore.reconcile.scaling import Scaler
 from codestore.store.memory import MemoryStore
 from tests.support.fakes import World, make_world
 
-ADA = User("usr-ada", "ada", "org", "hash")
+ADA = User("usr-ada", "ada", "org", Role.OWNER)
 SENT = Submission(Path("unused"), "notes")
 OVERRIDES = {Kind.PRODUCTION: Override(concurrency=10), Kind.STAGING: Override(max_instances=1)}
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), overrides=OVERRIDES)

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
+from codestore.domain.audit import Entry
 from codestore.domain.deployments import Deployment, Spec
 from codestore.domain.environments import Environment, Kind
 from codestore.domain.events import Event, EventKind
 from codestore.domain.keys import Client, Key, KeyKind, Usage
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.overrides import Override
+from codestore.domain.people import Organization, Password, Token
+from codestore.domain.roles import Role
 from codestore.domain.secrets import DataKey, Scope, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Seal, Version
@@ -26,7 +29,21 @@ def number() -> int:
 
 def user(**fields: str) -> User:
     n = number()
-    return replace(User(f"usr-{n}", f"ann{n}", "acme", f"token{n}"), **fields)
+    return replace(User(f"usr-{n}", f"ann{n}", "acme", Role.MAKER), **fields)  # type: ignore[arg-type]
+
+
+def organization(**fields: str) -> Organization:
+    return replace(Organization(f"acme{number()}", NOW), **fields)  # type: ignore[arg-type]
+
+
+def token(**fields: str) -> Token:
+    n = number()
+    held = Token(f"tok-{n}", f"usr-{n}", "laptop", f"digest{n}", NOW, NOW)
+    return replace(held, **fields)  # type: ignore[arg-type]
+
+
+def password(**fields: str) -> Password:
+    return replace(Password(f"usr-{number()}", "hashed"), **fields)
 
 
 def service(**fields: str) -> Service:
@@ -115,8 +132,8 @@ st.register_type_strategy(
 DRAWN = {
     kind: st.from_type(kind)
     for kind in (
-        *(User, Service, Project, Environment, Version, Deployment),
-        *(Key, Client, Usage, Event),
+        *(User, Organization, Token, Password, Entry, Service, Project, Environment, Version),
+        *(Deployment, Key, Client, Usage, Event),
         *(DataKey, SealedSecret, SecretSet),
     )
 }

@@ -40,6 +40,7 @@ async def hold(office: Office, user: User, place: Place, reason: str) -> Found:
         after = with_hold(found.deployment, fresh)
         await records.put(after)
         await records.emit(held_event(after, fresh))
+        await office.audit(records, user, "hold", found.path, fresh.reason)
     return replace(found, deployment=after)
 
 
@@ -57,6 +58,7 @@ async def unhold(office: Office, user: User, place: Place) -> Found:
         text = f"{user.name} let it move on; it was held by {held.by}: {held.reason}"
         await records.put(after)
         await records.emit(event_of(after, EventKind.RELEASED, text, office.clock.now()))
+        await office.audit(records, user, "unhold", found.path)
     return replace(found, deployment=after)
 
 

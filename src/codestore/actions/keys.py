@@ -76,6 +76,7 @@ async def add_client(office: Office, user: User, ref: str, email: str) -> Issued
         key = office.new_key(project.id, client.id)
         await records.put(client, key)
         told = await _tell(office, records, key, f"{user.name} added the client {email}")
+        await office.audit(records, user, "project:client:add", project.name, email)
     return _issued(office, key, project.name, told, client)
 
 
@@ -106,6 +107,7 @@ async def remove_client(
         told: tuple[Deployment, ...] = ()
         if own:
             told = await _tell(office, records, own[0], text)
+        await office.audit(records, user, "project:client:remove", project.name, client.email)
     return client, told
 
 
@@ -144,6 +146,7 @@ async def _rotate(
     await records.put(*change.retiring, fresh)
     whose = f"the key of {client.email}" if client else "the developer key"
     told = await _tell(office, records, fresh, f"{user.name} replaced {whose}")
+    await office.audit(records, user, "key:rotate", name, whose)
     until = max((key.expires_at for key in change.retiring if key.expires_at), default=None)
     return _issued(office, fresh, name, told, client, until)
 

@@ -1,18 +1,19 @@
 """What every action needs at hand: the doors it may use, and who is asking."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from codestore.domain.audit import Deed, chained
 from codestore.domain.deployments import Deployment, Wish
 from codestore.domain.environments import Environment
 from codestore.domain.events import EventKind, event_of
-from codestore.domain.faults import Fault, FaultKind, Letter, not_found
+from codestore.domain.faults import not_found
 from codestore.domain.ids import make_hash, make_id
 from codestore.domain.keys import Key, KeyKind, plain_key
 from codestore.domain.names import shown
-from codestore.domain.services import Project, Service, User, require_member
+from codestore.domain.secret import Secret
+from codestore.domain.services import Project, Service, User
 from codestore.ports import Builder, Clock, Keyring, Logs, N, Records, Store, Vault
 
 
@@ -39,6 +40,22 @@ class Office:
         """Return who asks for what, now."""
         return Wish(user.name, self.clock.now(), reason)
 
+    async def audit(
+        self, records: Records, user: User, act: str, subject: str, detail: str = ""
+    ) -> None:
+        """Append to what the user's organization changed; the last thing in a transaction.
+
+        Until its end nobody else of the organization can append.
+        """
+        last = await records.trail.last(user.organization)
+        deed = Deed(self.clock.now(), user.name, user.id, act, subject, detail)
+        await records.trail.append(chained(user.organization, deed, last, self.audit_key))
+
+    @property
+    def audit_key(self) -> Secret:
+        """The key of the chain's seals; not in the database."""
+        return self.vault.derive("audit")
+
     def new_id(self, prefix: str) -> str:
         """Return a fresh id."""
         return make_id(prefix, self.clock.token())
@@ -55,49 +72,28 @@ class Office:
         return Key(key_id, scope, kind, sealed, self.clock.now(), client)
 
 
-async def authenticate(office: Office, token: str) -> User:
-    """Return the user a token belongs to. Only its hash is compared, and only by the database."""
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    async with office.store.begin() as records:
-        found = await records.find(User, token=digest)
-    if not found:
-        raise Fault(
-            Letter(
-                FaultKind.UNAUTHENTICATED,
-                "unauthenticated",
-                "Not logged in",
-                "The API needs a valid token in the Authorization header.",
-                "cs login --url URL --token TOKEN",
-            )
-        )
-    return found[0]
-
-
 async def find_service(records: Records, user: User, ref: str) -> Service:
     """Return a service of the user's organization by id or name."""
-    service = await _find(records, Service, user, ref, "svc-")
+    service = await _find(records, Service, user, ref)
     if service is None:
         raise not_found("service", shown(ref), "cs service:list shows the services you can see.")
-    require_member("service", shown(ref), service.organization, user)
     return service
 
 
 async def find_project(records: Records, user: User, ref: str) -> Project:
     """Return a project of the user's organization by id or name."""
-    project = await _find(records, Project, user, ref, "prj-")
+    project = await _find(records, Project, user, ref)
     if project is None:
         raise not_found("project", shown(ref), "cs project:list shows the projects you can see.")
-    require_member("project", shown(ref), project.organization, user)
     return project
 
 
-async def _find(records: Records, kind: type[N], user: User, ref: str, prefix: str) -> N | None:
-    if "\0" in ref:
-        return None
+async def _find(records: Records, kind: type[N], user: User, ref: str) -> N | None:
+    """Look for a name, then for an id, among what the organization has: nothing else is read."""
     found = await records.find(kind, organization=user.organization, name=ref)
-    if found:
-        return found[0]
-    return await records.get(kind, ref) if ref.startswith(prefix) else None
+    if not found:
+        found = await records.find(kind, organization=user.organization, id=ref)
+    return found[0] if found else None
 
 
 async def find_deployment(records: Records, service: Service, name: str) -> Deployment:

@@ -41,6 +41,7 @@ async def rotate_password(office: Office, user: User, place: Place) -> Replaced:
         after = with_new_login(held, wish)
         await records.put(after)
         await emit_asked(records, wish, after)
+        await office.audit(records, user, "db:rotate", found.path)
     return Replaced(replace(found, deployment=after))
 
 

@@ -32,6 +32,12 @@ class Found:
     deployment: Deployment
 
     @property
+    def path(self) -> str:
+        """Where it is, for the audit log: ``shop/blog/production`` or ``blog/private``."""
+        owner = f"{self.project.name}/" if self.project is not None else ""
+        return f"{owner}{self.service.name}/{self.deployment.kind}"
+
+    @property
     def arguments(self) -> str:
         """The words by which a command names this place."""
         owner = f"{self.project.name} " if self.project is not None else ""
@@ -41,7 +47,7 @@ class Found:
 async def find_place(records: Records, user: User, place: Place, act: str | None = None) -> Found:
     """Return what is at a place.
 
-    To ``act`` in a service's own environments is its owner's; looking is for the organization.
+    To ``act`` in a service's own environments is its owner's, and so is to look at the private one.
     """
     kind = kind_of(place.environment)
     if kind in PROJECT_KINDS:
@@ -55,8 +61,8 @@ async def find_place(records: Records, user: User, place: Place, act: str | None
             f"{owner.name}/{kind}/{service.name}",
             f"In {kind} of {owner.name} there is {owner.name} alone.",
         )
-    if act is not None:
-        require_owner(service, user, act)
+    if act is not None or kind is Kind.PRIVATE:
+        require_owner(service, user, act or "look at its private environment")
     return Found(service, None, await find_deployment(records, service, kind.value))
 
 

@@ -64,11 +64,18 @@ async def create_project(office: Office, user: User, name: str, description: str
         office.new_id("prj"), name, description, user.id, user.organization, office.clock.now()
     )
     environments = [
-        Environment(office.new_id("env"), kind.value, kind, project=project.id)
+        Environment(
+            office.new_id("env"),
+            kind.value,
+            kind,
+            project=project.id,
+            organization=user.organization,
+        )
         for kind in PROJECT_KINDS
     ]
     async with office.store.begin() as records:
         await records.put(project, *environments, office.new_key(project.id))
+        await office.audit(records, user, "project:create", name)
     return project
 
 
@@ -92,6 +99,7 @@ async def delete_project(office: Office, user: User, ref: str) -> Project:
         used = [Usage(client.id) for client in clients]
         await records.remove(*used, *clients, *keys, *environments, project)
         await records.remove(*await safe.of_project(project.id))
+        await office.audit(records, user, "project:delete", project.name)
     return project
 
 
@@ -116,6 +124,9 @@ async def include(office: Office, user: User, ref: str, service_ref: str) -> Inc
         deployments = tuple(born(office, service, held, version, wish) for held in environments)
         await records.put(*deployments)
         await emit_asked(records, wish, *deployments)
+        await office.audit(
+            records, user, "project:service:add", f"{project.name}/{service.name}", wish.reason
+        )
     undo = f"cs project:service:remove {project.name} {service.name} --yes"
     return Included(project, service, deployments, undo)
 
@@ -152,6 +163,9 @@ async def promote_in_project(
         after = unmarked(retargeted(target, live.number, live.digest, wish), live.number)
         await records.put(after)
         await emit_asked(records, wish, after)
+        await office.audit(
+            records, user, "project:service:promote", f"{project.name}/{service.name}", wish.reason
+        )
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
 
@@ -183,6 +197,9 @@ async def roll_in_project(
         await records.put(after)
         await emit_asked(records, wish, after)
         await records.emit(*told)
+        await office.audit(
+            records, user, "project:service:roll", f"{project.name}/{service.name}", wish.reason
+        )
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
 
@@ -196,8 +213,15 @@ async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Inc
         after = tuple(doomed(deployment, wish) for deployment in held.values())
         await records.put(*after)
         await emit_asked(records, wish, *after)
+        await office.audit(
+            records, user, "project:service:remove", f"{project.name}/{service.name}", wish.reason
+        )
     undo = f"cs project:service:add {project.name} {service.name}"
     return Included(project, service, after, undo)
+
+
+def _path(project: Project, service: Service) -> str:
+    return f"{project.name}/{service.name}"
 
 
 def _undo_roll(project: Project, service: Service, before: Deployment) -> str:

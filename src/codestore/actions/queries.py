@@ -15,7 +15,7 @@ from codestore.domain.keys import Key, KeyKind
 from codestore.domain.manifest import Manifest
 from codestore.domain.names import shown
 from codestore.domain.secret import Secret
-from codestore.domain.services import Project, Service, User, require_member, require_owner
+from codestore.domain.services import Project, Service, User, require_owner
 from codestore.domain.versions import Version
 from codestore.ports import Page, Records
 
@@ -27,7 +27,8 @@ class Seen:
     """A deployment with what is needed to show it.
 
     ``key`` is ``None`` when you may not see it, ``database`` when the version wants none. The
-    manifest is that of the version that is wanted.
+    manifest is that of the version that is wanted. ``open`` is whether you may reach it: a
+    service's private environment is its owner's alone.
     """
 
     deployment: Deployment
@@ -36,6 +37,7 @@ class Seen:
     key: Secret | None
     database: str | None
     manifest: Manifest | None
+    open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,10 @@ async def source(
 
 
 async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
-    """Return the deployments a question is about, of the user's organization."""
+    """Return the deployments a question is about, of the user's organization.
+
+    Private ones of other people are left out; a question about nothing else is refused.
+    """
     equal: dict[str, str] = {}
     async with office.store.begin() as records:
         if chosen.service is not None:
@@ -150,13 +155,14 @@ async def select(office: Office, user: User, chosen: Selection) -> list[Seen]:
             equal["project"] = (await find_project(records, user, chosen.project)).id
         if chosen.environment is not None:
             equal["kind"] = kind_of(chosen.environment).value
-        own = {
-            held.id: held for held in await records.find(Service, organization=user.organization)
-        }
-        found = [held for held in await records.find(Deployment, **equal) if held.service in own]
+        found = await records.find(Deployment, organization=user.organization, **equal)
         if chosen.project is None and chosen.service is not None:
             found = [held for held in found if held.project is None]
-        return [await see(office, records, user, held) for held in found]
+        seen = [await see(office, records, user, held) for held in found]
+    reached = [held for held in seen if held.open]
+    if seen and not reached:
+        require_owner(seen[0].service, user, "look into its private environment")
+    return reached
 
 
 async def census(office: Office, user: User, **equal: str) -> list[Placed]:
@@ -167,8 +173,9 @@ async def census(office: Office, user: User, **equal: str) -> list[Placed]:
     async with office.store.begin() as records:
         services_ = await records.find(Service, organization=user.organization)
         projects_ = await records.find(Project, organization=user.organization)
-        environments_ = {held.id: held.name for held in await records.find(Environment)}
-        found = await records.find(Deployment, **equal)
+        environments = await records.find(Environment, organization=user.organization)
+        environments_ = {held.id: held.name for held in environments}
+        found = await records.find(Deployment, organization=user.organization, **equal)
     names = {held.id: held.name for held in services_}
     names |= {held.id: held.name for held in projects_}
     return [
@@ -209,8 +216,10 @@ async def _seen(
         key = await _developer_key(office, records, service.id, service.owner == user.id)
     found = await records.find(Version, service=service.id, number=deployment.spec.number)
     manifest = found[0].seal.manifest if found else None
-    database = deployment.database if manifest is None or manifest.database else None
-    return Seen(deployment, service, environment, key, database, manifest)
+    reached = deployment.kind is not Kind.PRIVATE or service.owner == user.id
+    wanted = manifest is None or manifest.database
+    database = deployment.database if wanted and reached else None
+    return Seen(deployment, service, environment, key, database, manifest, reached)
 
 
 async def _developer_key(
@@ -225,16 +234,13 @@ async def _developer_key(
 async def environments(
     office: Office, user: User, page: Page
 ) -> tuple[list[tuple[str, Environment]], str | None]:
-    """Return environments with the name of what each belongs to, and where the next page starts.
-
-    Those of other organizations are left out, so a page may hold fewer than its limit.
-    """
+    """Return environments with the name of what each belongs to, and where the next page starts."""
     async with office.store.begin() as records:
         services_ = await records.find(Service, organization=user.organization)
         projects_ = await records.find(Project, organization=user.organization)
         owners = {held.id: held.name for held in services_}
         owners |= {held.id: held.name for held in projects_}
-        found = await records.find(Environment, page)
+        found = await records.find(Environment, page, organization=user.organization)
     pairs = [(owners.get(str(held.service or held.project)), held) for held in found]
     last = found[-1].id if len(found) == page.limit else None
     return [(name, held) for name, held in pairs if name is not None], last
@@ -308,25 +314,26 @@ async def follow_logs(
 async def one(office: Office, user: User, id_: str) -> Seen:
     """Return a deployment by id, of the user's organization."""
     async with office.store.begin() as records:
-        found = await records.find(Deployment, id=id_)
+        found = await records.find(Deployment, id=id_, organization=user.organization)
         if not found:
             raise not_found("deployment", shown(id_))
-        seen = await see(office, records, user, found[0])
-    require_member("deployment", shown(id_), seen.service.organization, user)
-    return seen
+        return await see(office, records, user, found[0])
 
 
 async def require_visible(office: Office, user: User, id_: str) -> None:
-    """Refuse a deployment of another organization; one that is gone has events still."""
+    """Refuse a deployment of another organization, or of somebody else's private environment.
+
+    One that is gone has events still.
+    """
     async with office.store.begin() as records:
-        found = await records.find(Deployment, id=id_)
-        events_ = [] if found else await records.events(0, 1, deployment=id_)
-        service = found[0].service if found else events_[0].service if events_ else ""
-        owner = await records.get(Service, service)
-    if owner is None and not events_:
-        raise not_found("deployment", shown(id_))
-    if owner is not None:
-        require_member("deployment", shown(id_), owner.organization, user)
+        found = await records.find(Deployment, id=id_, organization=user.organization)
+        told = await records.events(0, 1, deployment=id_, organization=user.organization)
+        if not found and not told:
+            raise not_found("deployment", shown(id_))
+        kind = found[0].kind if found else None
+        service = await records.get(Service, found[0].service if found else told[0].service)
+    if kind is Kind.PRIVATE and service is not None:
+        require_owner(service, user, "look into its private environment")
 
 
 async def environment_names(office: Office, ids: list[str]) -> dict[str, tuple[str, str]]:

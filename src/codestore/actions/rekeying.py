@@ -7,11 +7,13 @@ is sealed under it any more; until then both open.
 from dataclasses import dataclass
 
 from codestore.actions.office import Office
+from codestore.domain.roles import require_role
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import User
 from codestore.ports import Page
 from codestore.safe import KEYRING, Safe
 
+MASTER = "secret:rekey-master"  # it wraps the data keys of every organization
 AT_ONCE = 100  # secrets sealed anew in one transaction: others wait for it to set theirs
 
 
@@ -25,8 +27,14 @@ class Rekeyed:
 
 async def rekey(office: Office, user: User, *, master: bool, data: bool) -> Rekeyed:
     """Have fresh keys seal everything; what was begun and broken off is finished."""
+    if master:
+        require_role(user.role, user.organization, MASTER)
     wrapped = await _new_master(office) if master else 0
     sealed = await _new_data_key(office, user.organization) if data else 0
+    if master or data:
+        async with office.store.begin() as records:
+            detail = f"{wrapped} data keys wrapped, {sealed} secrets sealed anew"
+            await office.audit(records, user, "secret:rekey", user.organization, detail)
     return Rekeyed(wrapped, sealed)
 
 

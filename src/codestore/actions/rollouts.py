@@ -29,26 +29,31 @@ async def look(office: Office, user: User, place: Place) -> Found:
         return await find_place(records, user, place)
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of the dials: the act it is, and how they stand after it."""
+
+    act: str
+    turn: Callable[[Found, str], tuple[Dials, EventKind, str]]
+
+
 async def pause(office: Office, user: User, place: Place) -> Found:
     """Have a canary stay at its share."""
-    return await _turned(office, user, place, _paused)
+    return await _turned(office, user, place, Turn("rollout:pause", _paused))
 
 
 async def resume(office: Office, user: User, place: Place) -> Found:
     """Have a canary go on."""
-    return await _turned(office, user, place, _resumed)
+    return await _turned(office, user, place, Turn("rollout:resume", _resumed))
 
 
 async def abort(office: Office, user: User, place: Place) -> Abort:
     """Have the change under way given up, whatever it is; what served goes on serving."""
-    found = await _turned(office, user, place, _aborted)
+    found = await _turned(office, user, place, Turn("rollout:abort", _aborted))
     return Abort(found, _again(found))
 
 
-_Turn = Callable[[Found, str], tuple[Dials, EventKind, str]]
-
-
-async def _turned(office: Office, user: User, place: Place, turn: _Turn) -> Found:
+async def _turned(office: Office, user: User, place: Place, turn: Turn) -> Found:
     """Turn a dial; to turn it to where it stands changes nothing, and nobody hears of it."""
     act = "decide about its changes"
     async with office.store.begin() as records:
@@ -57,11 +62,12 @@ async def _turned(office: Office, user: User, place: Place, turn: _Turn) -> Foun
         found = await find_place(records, user, place, act)
         _require_change(found)
         held = found.deployment
-        dials, kind, text = turn(found, user.name)
+        dials, kind, text = turn.turn(found, user.name)
         after = replace(held, spec=replace(held.spec, dials=dials))
         if after != held:
             await records.put(after)
             await records.emit(event_of(after, kind, text, office.clock.now()))
+            await office.audit(records, user, turn.act, found.path, text)
     return replace(found, deployment=after)
 
 

@@ -122,6 +122,7 @@ async def put_secret(
         await safe.put(made, secret)
         await _check_room(safe, spot)
         after = await _spread(office, user, safe, spot, key, word)
+        await office.audit(records, user, word, key, spot.arguments)
     undo = f"cs secret:remove {spot.arguments} -k {key}" if fresh else "set the value before again"
     return Changed(key, spot, made, after, undo)
 
@@ -136,6 +137,7 @@ async def remove_secret(office: Office, user: User, where: Where, key: str) -> C
             raise _absent(spot, key)
         await records.remove(held)
         after = await _spread(office, user, safe, spot, key, REMOVE)
+        await office.audit(records, user, REMOVE, key, spot.arguments)
     return Changed(key, spot, None, after, f"cs secret:add {spot.arguments} -k {key}")
 
 
@@ -159,6 +161,7 @@ async def list_secrets(
             text = f"{REVEAL}: {user.name} saw {', '.join(won) or 'that there is none'}"
             reached = await _reached(records, spot)
             await records.emit(*(event_of(held, EventKind.REVEALED, text, now) for held in reached))
+            await office.audit(records, user, REVEAL, spot.arguments, ", ".join(won))
     return found
 
 

@@ -61,13 +61,20 @@ async def create_service(office: Office, user: User, name: str, sent: Submission
     version = _version(office, user, service, seal, sent.notes, History())
     wish = office.wish(user, f"create {name}, version {version.number}")
     environments = [
-        Environment(office.new_id("env"), kind.value, kind, service=service.id)
+        Environment(
+            office.new_id("env"),
+            kind.value,
+            kind,
+            service=service.id,
+            organization=user.organization,
+        )
         for kind in SERVICE_KINDS
     ]
     deployments = tuple(born(office, service, held, version, wish) for held in environments)
     async with office.store.begin() as records:
         await records.put(service, version, *environments, office.new_key(service.id), *deployments)
         await emit_asked(records, wish, *deployments)
+        await office.audit(records, user, "service:create", name, wish.reason)
     return Accepted(service, deployments, f"cs service:remove {name} --yes")
 
 
@@ -87,6 +94,7 @@ async def push(office: Office, user: User, ref: str, sent: Submission) -> tuple[
         private, before = retargeted(private, version.number, version.digest, wish), private
         await records.put(version, private)
         await emit_asked(records, wish, private)
+        await office.audit(records, user, "push", service.name, wish.reason)
     return Accepted(service, (private,), _undo_roll(service, before)), version
 
 
@@ -106,6 +114,7 @@ async def promote(office: Office, user: User, ref: str) -> Accepted:
         after = retargeted(demo, live.number, live.digest, wish)
         await records.put(after)
         await emit_asked(records, wish, after)
+        await office.audit(records, user, "promote", service.name, wish.reason)
     return Accepted(service, (after,), _undo_roll(service, demo))
 
 
@@ -131,6 +140,7 @@ async def roll(office: Office, user: User, ref: str, environment: str, number: s
         after = retargeted(before, version.number, version.digest, wish)
         await records.put(after)
         await emit_asked(records, wish, after)
+        await office.audit(records, user, "service:roll", service.name, wish.reason)
     return Accepted(service, (after,), _undo_roll(service, before))
 
 
@@ -148,6 +158,7 @@ async def remove_service(office: Office, user: User, ref: str) -> Accepted:
         after = tuple(doomed(deployment, wish) for deployment in deployments)
         await records.put(*after)
         await emit_asked(records, wish, *after)
+        await office.audit(records, user, "service:remove", service.name)
     return Accepted(service, after, f"cs service:create {service.name}")
 
 
@@ -179,6 +190,7 @@ def born(
         database=f"{label[:40]}_{id_.removeprefix('dep-')}",
         created_at=wish.at,
         spec=Spec(1, 1, version.number, version.digest, wish.by, wish.at, wish.reason),
+        organization=service.organization,
     )
 
 

@@ -9,6 +9,7 @@ from codestore.api import (
     keys,
     metrics,
     openapi,
+    people,
     problems,
     projects,
     rollouts,
@@ -40,7 +41,7 @@ def create_app(desk: Desk, names: Collection[str] = (), rate: float = RATE) -> F
     app.add_middleware(BodyLimit)
     app.add_middleware(Rates, rate=rate)
     app.add_middleware(Doorway, names=names)  # the last one is the first to see a request
-    for room in (services, projects, keys, secrets, rollouts, watching, sla, metrics):
+    for room in (people, services, projects, keys, secrets, rollouts, watching, sla, metrics):
         app.include_router(room.router)
     openapi.install(app)
     return app

@@ -1,17 +1,23 @@
 """What the handlers share: the office, the bulletin, and what only the composition root knows."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from codestore.actions.office import Office, authenticate
+from codestore.actions.accounts import authenticate
+from codestore.actions.doorman import Doorman
+from codestore.actions.office import Office
 from codestore.actions.queries import Seen, Selection
 from codestore.actions.waiting import Bulletin
+from codestore.api.acts import act_of
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
+from codestore.domain.people import Token
+from codestore.domain.roles import require_role
+from codestore.domain.secret import Secret
 from codestore.domain.services import User
 from codestore.ports import Page, Reading
 from codestore.wire import PlanView
@@ -28,11 +34,12 @@ class Desk:
     bulletin: Bulletin
     url_of: Callable[[str], str]
     plan_of: Callable[[Seen], Awaitable[PlanView | None]]
-    status: Callable[[], Awaitable[StatusView]]
+    status: Callable[[User], Awaitable[StatusView]]
     tally_of: Callable[[str], Awaitable[Tally | None]]
     uploads: str
     reading: Callable[[Collection[str]], Awaitable[Reading]]
     let_in: Callable[[Iterable[Deployment]], Awaitable[None]]
+    doorman: Doorman = field(default_factory=Doorman)
 
 
 _bearer = HTTPBearer(auto_error=False, description="The token of your profile.")
@@ -47,12 +54,27 @@ def desk_of(request: Request) -> Desk:
 DeskDep = Annotated[Desk, Depends(desk_of)]
 
 
-async def user_of(
+async def session_of(
+    request: Request,
     desk: DeskDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> User:
-    """Return who is asking; raises a Fault without a valid token."""
-    return await authenticate(desk.office, credentials.credentials if credentials else "")
+) -> tuple[User, Token]:
+    """Return who is asking, by which token.
+
+    Raises a Fault without a valid token, and when the role does not allow the route's act.
+    """
+    secret = Secret(credentials.credentials if credentials else "")
+    user, token = await authenticate(desk.office, secret)
+    require_role(user.role, user.organization, act_of(request))
+    return user, token
+
+
+SessionDep = Annotated[tuple[User, Token], Depends(session_of)]
+
+
+async def user_of(session: SessionDep) -> User:
+    """Return who is asking."""
+    return session[0]
 
 
 UserDep = Annotated[User, Depends(user_of)]

@@ -23,7 +23,6 @@ from codestore.wire import (
     LogView,
     PlanView,
 )
-from codestore.wire.people import Profile
 from codestore.wire.status import StatusView
 
 router = APIRouter(prefix="/api", tags=["watching"])
@@ -33,16 +32,10 @@ Count = Annotated[int, Query(ge=1, le=queries.MAX_LOG_LINES)]
 MAX_WAITS = 50
 
 
-@router.get("/whoami")
-async def whoami(user: UserDep) -> Profile:
-    """Tell who you are."""
-    return Profile(user.id, user.name, user.organization)
-
-
 @router.get("/status")
 async def status(desk: DeskDep, user: UserDep) -> StatusView:
     """Tell how the platform is."""
-    return await desk.status()
+    return await desk.status(user)
 
 
 @router.get("/deployments/{id_}")

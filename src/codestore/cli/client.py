@@ -23,6 +23,14 @@ from codestore.wire.asks import (
     Roll,
     Rotation,
 )
+from codestore.wire.people import (
+    NewLogin,
+    NewOrganization,
+    NewPassword,
+    NewRole,
+    NewToken,
+    NewUser,
+)
 from codestore.wire.secrets import NewSecret, Rekeying
 
 _READ = 30.0  # seconds for an answer to a question
@@ -43,6 +51,12 @@ Wish = (
     | Rekeying
     | NewClient
     | Rotation
+    | NewLogin
+    | NewToken
+    | NewPassword
+    | NewUser
+    | NewRole
+    | NewOrganization
 )
 
 

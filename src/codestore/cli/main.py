@@ -10,11 +10,13 @@ import typer
 from codestore import __version__
 from codestore.cli.commands import (
     account,
+    audit,
     databases,
     environments,
     host,
     inclusions,
     keys,
+    people,
     projects,
     rollouts,
     secrets,
@@ -44,6 +46,8 @@ COMMANDS = tuple(
             databases.commands,
             watching.commands,
             sla.commands,
+            people.commands,
+            audit.commands,
         )
     )
 )

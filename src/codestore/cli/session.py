@@ -1,5 +1,6 @@
 """What every command has: its options, the way to the platform, and a voice to ask with."""
 
+import socket
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,6 +63,17 @@ class Session:
         if not self.can_ask:
             raise wrong_usage(f"{name} is missing.", f"Name it: {name}")
         return str(typer.prompt(question, err=True))
+
+    def secret(self, question: str) -> str:
+        """Ask for a secret without showing it; in a pipe it is the next line."""
+        if self.can_ask:
+            return str(typer.prompt(question, "", hide_input=True, show_default=False, err=True))
+        return sys.stdin.readline().rstrip("\r\n")
+
+    @property
+    def machine(self) -> str:
+        """What a token of this machine is called."""
+        return f"cs on {socket.gethostname()}"[:100]
 
     def need_service(self, given: str | None, folder: Path | None = None) -> str:
         """Return the service that was given, or that the folder is of, or that was asked for."""

@@ -23,4 +23,6 @@ def family(arguments: Sequence[str], commands: Iterable[str]) -> str | None:
             break
         words.append(argument)
     name = ":".join(words)
+    if name in commands:  # it is a command too, as cs audit is
+        return None
     return name if name and any(known.startswith(f"{name}:") for known in commands) else None

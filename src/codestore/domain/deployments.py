@@ -132,7 +132,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One service in one environment. ``hash`` is its place in URLs (32 hex digits)."""
+    """One service in one environment. ``hash`` is its place in URLs (32 hex digits).
+
+    ``organization`` is the service's: nobody else sees it.
+    """
 
     id: str
     hash: str
@@ -144,6 +147,7 @@ class Deployment:
     created_at: datetime
     spec: Spec
     status: Status = Status()
+    organization: str = ""
 
     @property
     def busy(self) -> bool:

@@ -160,7 +160,7 @@ class Environment:
 
     It belongs either to a service (private, demo) or to a project. A project may have more than
     the three it is born with, so ``name`` and ``kind`` are two things. ``generation`` goes up
-    with every change of its document.
+    with every change of its document. ``organization`` is that of what it belongs to.
     """
 
     id: str
@@ -169,6 +169,7 @@ class Environment:
     service: str | None = None
     project: str | None = None
     generation: int = 1
+    organization: str = ""
 
     @property
     def policy(self) -> Policy:

@@ -5,6 +5,7 @@ import re
 from codestore.domain.faults import invalid
 
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
+LONGEST_NAME = 40  # characters
 _SHOWN = 60
 
 

@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from codestore.domain.faults import Fault, FaultKind, Letter, not_found
+from codestore.domain.faults import Fault, FaultKind, Letter
+from codestore.domain.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. ``organization`` owns what they make; ``token`` is the SHA-256 of theirs, hex."""
+    """A person. ``organization`` owns what they make.
+
+    ``email`` is how an OpenID provider knows them; empty when they have a local account only.
+    """
 
     id: str
     name: str
     organization: str
-    token: str
+    role: Role
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,6 @@ class Project:
     owner: str
     organization: str
     created_at: datetime
-
-
-def require_member(what: str, name: str, organization: str, user: User) -> None:
-    """Hide what belongs to another organization: it does not exist for this user."""
-    if user.organization != organization:
-        raise not_found(what, name)
 
 
 def require_owner(service: Service, user: User, act: str) -> None:

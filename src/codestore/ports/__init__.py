@@ -11,7 +11,7 @@ from codestore.ports.databases import Databases
 from codestore.ports.gateway import Calls, Counters, Gateway, Reading, Traffic
 from codestore.ports.keyring import Keyring
 from codestore.ports.running import Driver, Logs, Standby, Tasks
-from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies
+from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies, Trail
 from codestore.ports.vault import Vault
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "Tallies",
     "Tasks",
     "Traffic",
+    "Trail",
     "Vault",
 ]

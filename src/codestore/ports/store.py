@@ -6,24 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from codestore.domain.audit import Entry
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event
 from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.looks import Look
+from codestore.domain.people import Organization, Password, Token
 from codestore.domain.promise import Hour
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
 
+Person = User | Organization | Token | Password
 Sealed = DataKey | SealedSecret | SecretSet
 Opening = Key | Client | Usage
-Noun = User | Service | Project | Environment | Version | Deployment | Opening | Sealed
+Noun = Person | Service | Project | Environment | Version | Deployment | Opening | Sealed
 EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
 N = TypeVar(
     "N",
     User,
+    Organization,
+    Token,
+    Password,
     Service,
     Project,
     Environment,
@@ -87,6 +93,10 @@ class Records(Protocol):
     def tallies(self) -> "Tallies":
         """What was counted of requests, in the same transaction."""
 
+    @property
+    def trail(self) -> "Trail":
+        """What people changed, in the same transaction."""
+
 
 class Tallies(Protocol):
     """Requests and failures by minute, and what was last seen of the counters they come from.
@@ -124,6 +134,24 @@ class Tallies(Protocol):
 
     async def prune(self, before: datetime) -> None:
         """Delete the hours that begin before a time."""
+
+
+class Trail(Protocol):
+    """What people changed: entries are appended, and never changed or deleted.
+
+    Lives inside a transaction, as :class:`Records` does.
+    """
+
+    async def last(self, organization: str) -> Entry | None:
+        """Return the newest entry. Until the transaction ends, nobody else gets it."""
+
+    async def append(self, entry: Entry) -> None:
+        """Append an entry after the one that :meth:`last` returned."""
+
+    async def entries(
+        self, organization: str, after: int, limit: int, newest: bool = False
+    ) -> list[Entry]:
+        """Return entries in order, those after a sequence number (or the newest ones)."""
 
 
 class Store(Protocol):

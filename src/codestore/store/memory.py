@@ -18,6 +18,7 @@ from codestore.domain.faults import Fault
 from codestore.domain.services import Service
 from codestore.ports import EVERYTHING, N, Noun, Page, Records
 from codestore.store.memory_tallies import Ledger, MemoryTallies
+from codestore.store.memory_trail import MemoryTrail, Pages
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, columns, filters, lost_page
 
 _BACKLOG = 1000
@@ -34,6 +35,7 @@ class MemoryStore:
         self._tables: dict[type[Noun], _Table] = {kind: {} for kind in SHAPES}
         self._events: list[_Told] = []
         self._ledger = Ledger()
+        self._pages = Pages()
         self._turn = asyncio.Lock()
         self._owner: asyncio.Task[Any] | None = None
         self._watchers: set[_Watcher] = set()
@@ -54,7 +56,7 @@ class MemoryStore:
             raise RuntimeError("a transaction inside a transaction")
         async with self._turn:
             self._owner = asyncio.current_task()
-            records = MemoryRecords(self._tables, self._events, self._ledger)
+            records = MemoryRecords(self._tables, self._events, self._ledger, self._pages)
             try:
                 yield records
                 records.settle()
@@ -87,9 +89,10 @@ class MemoryRecords:
     """Implements the Records door; one transaction on the tables it is given."""
 
     def __init__(
-        self, tables: dict[type[Noun], _Table], events: list[_Told], ledger: Ledger
+        self, tables: dict[type[Noun], _Table], events: list[_Told], ledger: Ledger, pages: Pages
     ) -> None:
         self.tallies = MemoryTallies(ledger)
+        self.trail = MemoryTrail(pages)
         self.changed: dict[str, None] = {}
         self.spoken_of: dict[str, None] = {}
         self._tables = tables
@@ -106,7 +109,7 @@ class MemoryRecords:
         """Return nouns whose fields equal the values given, in the order of their creation.
 
         Raises ValueError for a filter the kind does not have, and an INVALID fault when the row
-        the page starts after is gone.
+        the page starts after is gone, or not one of those that are asked for.
         """
         check_filters(equal, filters(kind))
         table = cast(dict[str, N], self._tables[kind])
@@ -114,7 +117,8 @@ class MemoryRecords:
         if page is None:
             return found
         if page.after is not None:
-            if page.after not in table:
+            start = table.get(page.after)
+            if start is None or not _matches(start, equal):
                 raise lost_page(SHAPES[kind].word, page.after)
             place = {id_: number for number, id_ in enumerate(table)}
             found = [noun for noun in found if place[noun.id] > place[page.after]]
@@ -179,6 +183,7 @@ class MemoryRecords:
         """Put everything back as it was."""
         self._tables.update(self._before)
         self.tallies.undo()
+        self.trail.undo()
         del self._events[self._events_before :]
         self.changed.clear()
         self.spoken_of.clear()

@@ -25,6 +25,7 @@ from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, filters,
 from codestore.store.statements import INSERT_EVENT, event_row, storable, taken, tell, upsert
 from codestore.store.tables import CHANGES, EVENTS, NEWS, TABLES
 from codestore.store.tallies import PostgresTallies
+from codestore.store.trail import PostgresTrail
 
 
 class PostgresRecords:
@@ -37,6 +38,7 @@ class PostgresRecords:
         self._spoken_of: dict[str, None] = {}
         self._broken: BaseException | None = None
         self.tallies = PostgresTallies(self._run)
+        self.trail = PostgresTrail(self._run)
 
     async def get(self, kind: type[N], id_: str) -> N | None:
         """Return the noun with this id.
@@ -55,7 +57,7 @@ class PostgresRecords:
         """Return nouns whose columns equal the values given, in the order of their creation.
 
         Raises ValueError for a filter the kind does not have, and an INVALID fault when the row
-        the page starts after is gone.
+        the page starts after is gone, or not one of those that are asked for.
         """
         check_filters(equal, filters(kind))
         if not all(map(storable, equal.values())):
@@ -66,7 +68,8 @@ class PostgresRecords:
         if page is not None:
             query = query.limit(page.limit)
             if page.after is not None:
-                query = query.where(table.c.sequence > await self._sequence(kind, page.after))
+                start = await self._sequence(kind, page.after, equal)
+                query = query.where(table.c.sequence > start)
         return [decode(kind, row.data) for row in await self._run(query)]
 
     async def put(self, *nouns: Noun) -> None:
@@ -144,9 +147,10 @@ class PostgresRecords:
             await self._run(select(func.pg_advisory_xact_lock(locks.EVENTS)))
             await self._run(INSERT_EVENT, [event_row(event) for event in events])
 
-    async def _sequence(self, kind: type[N], id_: str) -> int:
+    async def _sequence(self, kind: type[N], id_: str, equal: Mapping[str, str]) -> int:
         table = TABLES[kind]
         query = select(table.c.sequence).where(table.c.id == id_)
+        query = query.where(*(table.c[name] == value for name, value in equal.items()))
         row = (await self._run(query)).first() if storable(id_) else None
         if row is None:
             raise lost_page(SHAPES[kind].word, id_)

@@ -8,6 +8,7 @@ from codestore.domain.environments import Environment
 from codestore.domain.faults import Fault, conflict, invalid
 from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.names import shown
+from codestore.domain.people import Organization, Password, Token
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
 from codestore.domain.versions import Version
@@ -55,12 +56,22 @@ _DRAWN = "Try again: it is drawn at random."
 SHAPES: dict[type[Noun], Shape] = {
     User: Shape(
         "user",
-        ("name", "token"),
+        ("organization", "name", "email"),
         (
-            Unique(("name",), "There is a user called {name} already.", _ANOTHER),
-            Unique(("token",), "Somebody has this token already.", _DRAWN),
+            Unique(
+                ("organization", "name"),
+                "{organization} has a user called {name} already.",
+                _ANOTHER,
+            ),
         ),
     ),
+    Organization: Shape("organization", ()),
+    Token: Shape(
+        "token",
+        ("user", "digest"),
+        (Unique(("digest",), "Somebody has this token already.", _DRAWN),),
+    ),
+    Password: Shape("password", ()),
     Service: Shape(
         "service",
         ("organization", "name"),
@@ -83,7 +94,7 @@ SHAPES: dict[type[Noun], Shape] = {
             ),
         ),
     ),
-    Environment: Shape("environment", ("service", "project", "name")),
+    Environment: Shape("environment", ("organization", "service", "project", "name")),
     Version: Shape(
         "version",
         ("service", "number", "digest"),
@@ -97,7 +108,7 @@ SHAPES: dict[type[Noun], Shape] = {
     ),
     Deployment: Shape(
         "deployment",
-        ("service", "environment", "project", "kind", "hash"),
+        ("organization", "service", "environment", "project", "kind", "hash"),
         (
             Unique(("hash",), "This place in URLs is taken already.", _DRAWN),
             Unique(

@@ -35,9 +35,10 @@ METADATA: Final = MetaData(schema=SCHEMA)
 _OPTIONAL = {"environment": ("service", "project"), "deployment": ("project",)}
 # Beside the unique ones: what whole scopes are listed by.
 _INDEXED = {
-    "environment": (("service",), ("project",)),
+    "environment": (("service",), ("project",), ("organization",)),
     "version": (("digest",),),
-    "deployment": (("service",), ("project",)),
+    "deployment": (("service",), ("project",), ("organization",)),
+    "token": (("user",),),
     "key": (("scope", "kind"), ("state",)),
     "data_key": (("organization",),),
     "secret": (("data_key",),),
@@ -80,6 +81,15 @@ EVENTS: Final = Table(
     # Old events are forgotten by age: rows lie on disk in this order, so a tiny index will do.
     Index("events_at_idx", "at", postgresql_using="brin"),
 )
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("organization", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", JSON, nullable=False),
+)
+"""Rows are appended only: a trigger refuses everything else."""
 
 HOURS: Final = Table(
     "hours",

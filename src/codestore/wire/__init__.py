@@ -17,6 +17,9 @@ T = TypeVar("T")
 class DeploymentView:
     """A deployment as people see it; ``key`` is null where none is needed or you may not see it.
 
+    Of somebody else's private environment ``url``, ``database``, ``failure`` and ``reason`` are
+    null too: it is its owner's alone.
+
     ``service`` and ``project`` are ids, ``name`` is the service's. ``reason`` says why its state is
     what it is, ``since`` since when. ``standby_after`` and ``stop_after`` are the idle times, in
     seconds, after which it is frozen and stopped (null: never); ``wakes`` are by depth.
@@ -31,7 +34,7 @@ class DeploymentView:
     name: str
     version: str | None
     digest: str | None
-    url: str
+    url: str | None
     key: str | None
     access: str
     state: str

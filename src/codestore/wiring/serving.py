@@ -22,6 +22,7 @@ from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
+from codestore.domain.services import User
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.logs import FileLogs
 from codestore.drivers.process.tasks import ProcessTasks
@@ -81,7 +82,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
             keyring=FileKeyring(settings.keyring, settings.master_keys),
             clock=clock,
         )
-        await welcome(doors, settings)
+        await welcome(_office(doors), settings)
         await store.lead()
         await asyncio.to_thread(_clear, settings.uploads)
         await gateway.restore(await restored_routes(doors))
@@ -98,11 +99,11 @@ def _clear(uploads: Path) -> None:
 
 async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: socket.socket) -> None:
     """Run API, loop and bulletin side by side until the API is told to end."""
-    office = Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring)
+    office = _office(doors)
     bulletin = Bulletin(doors.store)
 
-    async def status() -> StatusView:
-        return await platform_status(doors, settings, keeper)
+    async def status(user: User) -> StatusView:
+        return await platform_status(doors, settings, keeper, user)
 
     async def plan_of(seen: Seen) -> PlanView | None:
         return await next_plan(doors, seen)
@@ -138,3 +139,7 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
         await server.serve(sockets=[api])
         for task in running:
             task.cancel()
+
+
+def _office(doors: Doors) -> Office:
+    return Office(doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring)

@@ -8,6 +8,7 @@ from codestore.actions.queries import Seen
 from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
+from codestore.domain.services import User
 from codestore.keeper.client import KeeperClient
 from codestore.plan.explain import explain
 from codestore.reconcile.cycle import consider, goal, observe
@@ -19,12 +20,18 @@ from codestore.wire.status import Processes, StatusView, Walls
 from codestore.wiring.servers import ENVOY, POSTGRES
 
 
-async def platform_status(doors: Doors, settings: Settings, keeper: KeeperClient) -> StatusView:
-    """Tell how the platform is: ``ready`` when everything that it needs runs."""
+async def platform_status(
+    doors: Doors, settings: Settings, keeper: KeeperClient, user: User
+) -> StatusView:
+    """Tell how the platform is: ``ready`` when everything that it needs runs.
+
+    Deployments are counted of the user's organization only.
+    """
     listing = await keeper.list()
     children = {held.name: held for held in listing.children if held.running}
     async with doors.store.begin() as records:
-        states = Counter(held.state.value for held in await records.find(Deployment))
+        found = await records.find(Deployment, organization=user.organization)
+    states = Counter(held.state.value for held in found)
     embedded = settings.database_url is None
     needed = {ENVOY, POSTGRES} if embedded else {ENVOY}
     pids = {name: held.pid for name, held in children.items()}

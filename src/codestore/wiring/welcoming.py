@@ -1,31 +1,54 @@
 """The first start: a local owner, and a profile by which ``cs`` finds the platform."""
 
 import asyncio
-import hashlib
 import json
 import os
 from pathlib import Path
 
-from codestore.domain.ids import make_id
+from codestore.actions.office import Office
+from codestore.domain.people import TOKEN_PREFIX, Organization, Token, token_digest
+from codestore.domain.roles import HOME, Role
 from codestore.domain.secret import Secret
 from codestore.domain.services import User
-from codestore.reconcile.doors import Doors
+from codestore.ports import Records
 from codestore.settings import Settings
 
-OWNER, ORGANIZATION = "owner", "local"
+OWNER = "owner"
 
 
-async def welcome(doors: Doors, settings: Settings) -> None:
-    """Make the local owner and a profile for ``cs`` the first time; keep its address true."""
+async def welcome(office: Office, settings: Settings) -> None:
+    """Make the local owner and a profile for ``cs`` the first time; keep its address true.
+
+    A profile whose token opens stays, whoever it is of; with any other ``cs`` is the owner again:
+    who writes in this folder has the master key too.
+    """
     profile = json.loads(settings.profile.read_text()) if settings.profile.exists() else {}
-    token = Secret(profile.get("token") or f"cs_tok_{doors.clock.token()}")
-    digest = hashlib.sha256(token.reveal().encode()).hexdigest()
-    async with doors.store.begin() as records:
-        if not await records.find(User, token=digest):
-            found = await records.find(User, name=OWNER)
-            id_ = found[0].id if found else make_id("usr", doors.clock.token())
-            await records.put(User(id_, OWNER, ORGANIZATION, digest))
+    held = Secret(profile.get("token") or "")
+    async with office.store.begin() as records:
+        token = held if await _opens(office, records, held) else await _owners(office, records)
     await asyncio.to_thread(_write_profile, settings.profile, settings.url, token)
+
+
+async def _opens(office: Office, records: Records, secret: Secret) -> bool:
+    digest = token_digest(secret)
+    found = await records.find(Token, digest=digest)
+    return bool(found) and found[0].opens(digest, office.clock.now())
+
+
+async def _owners(office: Office, records: Records) -> Secret:
+    """Make a token of the local owner that never expires, in place of the one before."""
+    now, secret = office.clock.now(), Secret(f"{TOKEN_PREFIX}{office.clock.token()}")
+    if await records.get(Organization, HOME) is None:
+        await records.put(Organization(HOME, now))
+    found = await records.find(User, organization=HOME, name=OWNER)
+    owner = found[0] if found else User(office.new_id("usr"), OWNER, HOME, Role.OWNER)
+    tokens = await records.find(Token, user=owner.id)
+    await records.remove(*(each for each in tokens if each.expires_at is None))
+    digest = token_digest(secret)
+    token = Token(office.new_id("tok"), owner.id, "this machine", digest, now, None)
+    await records.put(owner, token)
+    await office.audit(records, owner, "login", token.id, token.label)
+    return secret
 
 
 def _write_profile(path: Path, url: str, token: Secret) -> None:

@@ -33,12 +33,6 @@ def _walls(found: Document) -> str:
     }.get(found["kind"], f"WARNING: none: a service can do what your user can do{why}")
 
 
-def profile(found: Document) -> Facts:
-    """Show who you are."""
-    names = ("name", "id", "organization")
-    return Facts([(name, found[name]) for name in names])
-
-
 def event(found: Document) -> str:
     """Show an event on a line."""
     took = "" if found["duration"] is None else f"  {seconds(found['duration'])}"
