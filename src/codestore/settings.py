@@ -15,6 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
+from codestore.domain.roles import HOME
 from codestore.domain.secret import Secret
 
 DEFAULT_PORT = 7080
@@ -26,6 +27,10 @@ MASTER_KEY = "CODESTORE_MASTER_KEY"
 MASTER_KEY_BEFORE = "CODESTORE_MASTER_KEY_BEFORE"
 API_RATE = "CODESTORE_API_RATE"
 HOSTS = "CODESTORE_HOSTS"
+OPENID_ISSUER = "CODESTORE_OIDC_ISSUER"
+OPENID_CLIENT = "CODESTORE_OIDC_CLIENT_ID"
+OPENID_SECRET = "CODESTORE_OIDC_CLIENT_SECRET"  # noqa: S105 - where it is, not what
+OPENID_ORGANIZATION = "CODESTORE_OIDC_ORGANIZATION"
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -50,10 +55,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenId:
+    """The OpenID provider whose people may log in, and the organization that they belong to."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None
+    organization: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where things are. ``database_url`` is ``None`` for the embedded server.
 
     ``master_keys`` are those of secrets that the environment says: the one to use, the one before.
+    ``openid`` is ``None`` when people log in to local accounts only.
     """
 
     data: Path
@@ -66,6 +82,7 @@ class Settings:
     hosts: tuple[str, ...]
     build_environment: Mapping[str, str]
     master_keys: tuple[Secret | None, Secret | None] = (None, None)
+    openid: OpenId | None = None
 
     @property
     def url(self) -> str:
@@ -206,12 +223,21 @@ def read_settings(data: Path) -> Settings:
         hosts=tuple(name.strip() for name in choice.hosts.split(",") if name.strip()),
         build_environment=environment,
         master_keys=(_secret(MASTER_KEY), _secret(MASTER_KEY_BEFORE)),
+        openid=_openid(),
     )
 
 
 def _secret(name: str) -> Secret | None:
     said = os.environ.get(name)
     return Secret(said) if said else None
+
+
+def _openid() -> OpenId | None:
+    issuer, client = os.environ.get(OPENID_ISSUER), os.environ.get(OPENID_CLIENT)
+    if not issuer or not client:
+        return None
+    organization = os.environ.get(OPENID_ORGANIZATION) or HOME
+    return OpenId(issuer, client, _secret(OPENID_SECRET), organization)
 
 
 def inherited_environment() -> dict[str, str]:

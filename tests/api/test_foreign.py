@@ -41,6 +41,8 @@ BODIES: dict[str, dict[str, Any]] = {
 ENDLESS = ("/api/events/stream", "/api/logs/stream")  # refused before they begin, or empty
 NOT_ABOUT_THINGS = {  # of oneself alone: nothing of anybody's can be named
     "/api/login",
+    "/api/login/device",
+    "/api/login/device/token",
     "/api/logout",
     "/api/password",
     "/api/whoami",

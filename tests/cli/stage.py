@@ -108,7 +108,7 @@ class Stage:
         self.requests.append(request)
         script = self.scripts.get((request.method, request.path), [refusal(404, "not_scripted")])
         answer = script.pop(0) if len(script) > 1 else script[0]
-        open_ = request.path == "/api/login"
+        open_ = request.path.startswith("/api/login")
         if not open_ and headers.get("authorization") != f"Bearer {TOKEN}":
             answer = refusal(401, "unauthenticated", "cs login")
         handler.send_response(answer.status)

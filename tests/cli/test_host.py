@@ -12,7 +12,7 @@ from codestore.cli import platform
 from codestore.cli.platform import Launch
 from tests.cli import samples
 from tests.cli.conftest import Cs
-from tests.cli.stage import TOKEN, Stage, told
+from tests.cli.stage import TOKEN, Stage, refusal, told
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
@@ -98,4 +98,5 @@ def test_login_keeps_nothing_that_is_refused(cs: Cs, stage: Stage, tmp_path: Pat
 
 
 def test_login_without_a_token_is_wrong_usage_in_a_pipe(cs: Cs, stage: Stage) -> None:
+    stage.on("POST", "/api/login/device", refusal(404, "provider_not_found"))
     assert cs("login", "--url", stage.url).code == 2

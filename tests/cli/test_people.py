@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codestore.wire.people import LoggedIn, OrganizationView, Verification
+from codestore.wire.people import DeviceLogin, DeviceView, LoggedIn, OrganizationView, Verification
 from tests.cli import samples
 from tests.cli.conftest import Cs
 from tests.cli.stage import TOKEN, Stage, refusal, told
@@ -101,3 +101,27 @@ def test_a_log_that_is_not_whole_fails(cs: Cs, stage: Stage) -> None:
     assert "entry 2" in run.out
     assert "is NOT in it" in run.out
     assert stage.asked("GET", "/api/audit/verification")[0].query == {"noted": ["cd" * 32]}
+
+
+def test_login_by_the_provider_waits_until_the_code_is_entered(cs: Cs, stage: Stage) -> None:
+    asked = DeviceView("device-code", "WDJB", "https://id.example.org", None, 30, 0)
+    stage.on("POST", "/api/login/device", told(asked, 201))
+    in_ = LoggedIn(samples.PROFILE, samples.token(TOKEN))
+    waiting = told(DeviceLogin(None, False))
+    stage.on("POST", "/api/login/device/token", waiting, waiting, told(DeviceLogin(in_, False)))
+    stage.on("GET", "/api/whoami", told(samples.PROFILE))
+    run = cs("login", "--url", stage.url)
+    assert run.code == 0, run.err
+    assert "Open https://id.example.org" in run.err
+    assert "the code WDJB" in run.err
+    assert "device-code" not in run.out + run.err
+    assert len(stage.asked("POST", "/api/login/device/token")) == 3
+
+
+def test_a_code_that_nobody_enters_expires(cs: Cs, stage: Stage) -> None:
+    asked = DeviceView("device-code", "WDJB", "https://id.example.org", None, 0.1, 0)
+    stage.on("POST", "/api/login/device", told(asked, 201))
+    stage.on("POST", "/api/login/device/token", told(DeviceLogin(None, False)))
+    run = cs("login", "--url", stage.url, "-o", "json")
+    assert run.code == 1
+    assert "code_expired" in run.err

@@ -9,7 +9,13 @@ from typing import Final
 from fastapi import Request
 
 _PLACE: Final = "/api/environments/{owner}/{name}/services/{service}"
-PUBLIC: Final = frozenset({("POST", "/api/login")})
+PUBLIC: Final = frozenset(
+    {
+        ("POST", "/api/login"),
+        ("POST", "/api/login/device"),
+        ("POST", "/api/login/device/token"),
+    }
+)
 """Routes that ask for no token: they are where one comes from."""
 ACTS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/api/whoami"): "whoami",

@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from codestore.actions.accounts import authenticate
+from codestore.actions.devices import Provider
 from codestore.actions.doorman import Doorman
 from codestore.actions.office import Office
 from codestore.actions.queries import Seen, Selection
@@ -40,6 +41,7 @@ class Desk:
     reading: Callable[[Collection[str]], Awaitable[Reading]]
     let_in: Callable[[Iterable[Deployment]], Awaitable[None]]
     doorman: Doorman = field(default_factory=Doorman)
+    provider: Provider | None = None
 
 
 _bearer = HTTPBearer(auto_error=False, description="The token of your profile.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from codestore.actions import accounts, auditing, people
+from codestore.actions import accounts, auditing, devices, people
 from codestore.actions.accounts import Issued, Login
 from codestore.actions.people import Admitted
 from codestore.api.desk import MAX_PAGE, DeskDep, PageDep, SessionDep, UserDep
@@ -15,11 +15,15 @@ from codestore.domain.people import Token
 from codestore.domain.roles import Role
 from codestore.domain.secret import Secret
 from codestore.domain.services import User
+from codestore.ports import Pending
 from codestore.wire import Listing
 from codestore.wire.people import (
+    DeviceLogin,
+    DeviceView,
     EntryView,
     LoggedIn,
     LoggedOut,
+    NewDeviceLogin,
     NewLogin,
     NewOrganization,
     NewPassword,
@@ -42,6 +46,30 @@ async def log_in(body: NewLogin, desk: DeskDep) -> LoggedIn:
     """Log in to a local account: a fresh token for its password."""
     login = Login(body.organization, body.name, Secret(body.password), body.label)
     return logged_in(await accounts.log_in(desk.office, desk.doorman, login))
+
+
+@router.post("/login/device", status_code=201)
+async def begin_device(desk: DeskDep) -> DeviceView:
+    """Begin to log in by the OpenID provider: a code to enter in a browser."""
+    asked = await devices.begin(desk.provider)
+    return DeviceView(
+        asked.device_code.reveal(),
+        asked.user_code,
+        asked.uri,
+        asked.complete_uri,
+        asked.expires_in,
+        asked.interval,
+    )
+
+
+@router.post("/login/device/token")
+async def collect_device(body: NewDeviceLogin, desk: DeskDep) -> DeviceLogin:
+    """Ask whether the code was entered; a fresh token once it was."""
+    code = Secret(body.device_code)
+    found = await devices.collect(desk.office, desk.provider, code, body.label)
+    if isinstance(found, Pending):
+        return DeviceLogin(None, found.slower)
+    return DeviceLogin(logged_in(found), False)
 
 
 @router.post("/logout")

@@ -24,6 +24,7 @@ from codestore.wire.asks import (
     Rotation,
 )
 from codestore.wire.people import (
+    NewDeviceLogin,
     NewLogin,
     NewOrganization,
     NewPassword,
@@ -52,6 +53,7 @@ Wish = (
     | NewClient
     | Rotation
     | NewLogin
+    | NewDeviceLogin
     | NewToken
     | NewPassword
     | NewUser

@@ -11,7 +11,8 @@ from codestore.domain.roles import Role
 class User:
     """A person. ``organization`` owns what they make.
 
-    ``email`` is how an OpenID provider knows them; empty when they have a local account only.
+    ``email`` is how an OpenID provider knows them, empty when they have a local account only;
+    ``subject`` is what it calls them, empty until they have logged in by it.
     """
 
     id: str
@@ -19,6 +20,7 @@ class User:
     organization: str
     role: Role
     email: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from codestore.ports.builder import Builder
 from codestore.ports.clock import Clock
 from codestore.ports.databases import Databases
 from codestore.ports.gateway import Calls, Counters, Gateway, Reading, Traffic
+from codestore.ports.identities import Asked, Identities, Identity, Pending
 from codestore.ports.keyring import Keyring
 from codestore.ports.running import Driver, Logs, Standby, Tasks
 from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies, Trail
@@ -16,6 +17,7 @@ from codestore.ports.vault import Vault
 
 __all__ = [
     "EVERYTHING",
+    "Asked",
     "Builder",
     "Calls",
     "Clock",
@@ -23,11 +25,14 @@ __all__ = [
     "Databases",
     "Driver",
     "Gateway",
+    "Identities",
+    "Identity",
     "Keyring",
     "Logs",
     "N",
     "Noun",
     "Page",
+    "Pending",
     "Reading",
     "Records",
     "Standby",

@@ -58,6 +58,30 @@ class LoggedIn:
 
 
 @dataclass(slots=True)
+class DeviceView:
+    """What to do to log in by the OpenID provider: open ``uri`` and enter ``user_code``.
+
+    ``complete_uri`` has the code in it already, if there is one. ``interval`` and ``expires_in``
+    are in seconds: how often to ask, and for how long.
+    """
+
+    device_code: str
+    user_code: str
+    uri: str
+    complete_uri: str | None
+    expires_in: float
+    interval: float
+
+
+@dataclass(slots=True)
+class DeviceLogin:
+    """Who logged in; null while nobody did. ``slower``: ask every 5 seconds less often."""
+
+    logged_in: LoggedIn | None
+    slower: bool
+
+
+@dataclass(slots=True)
 class LoggedOut:
     """Whether the token was ended; the one in the platform's own folder is not."""
 
@@ -99,6 +123,14 @@ class NewLogin:
     organization: str
     name: str
     password: str
+    label: str = "login"
+
+
+@dataclass(slots=True)
+class NewDeviceLogin:
+    """Asks for a token, with the code that somebody entered at the OpenID provider."""
+
+    device_code: str
     label: str = "login"
 
 

@@ -8,10 +8,11 @@ import asyncio
 import shutil
 import signal
 import socket
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
+from codestore.actions.devices import Provider
 from codestore.actions.office import Office
 from codestore.actions.queries import Seen
 from codestore.actions.waiting import Bulletin
@@ -30,6 +31,7 @@ from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.saying import say
 from codestore.keyring import FileKeyring
+from codestore.oidc import Client, OidcIdentities
 from codestore.reconcile.counting import keep_count
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.housekeeping import keep_house
@@ -37,7 +39,7 @@ from codestore.reconcile.letting_in import end_keys, let_in
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.restoring import restored_routes
 from codestore.reconcile.scaling import Scaler
-from codestore.settings import Settings
+from codestore.settings import OpenId, Settings
 from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
 from codestore.wire import PlanView
@@ -88,7 +90,8 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         await gateway.restore(await restored_routes(doors))
         stocking = asyncio.create_task(databases.keep_spares())
         stack.callback(stocking.cancel)
-        await _run(doors, settings, keeper, api)
+        provider = await stack.enter_async_context(_provider(settings.openid))
+        await _run(doors, settings, keeper, api, provider)
 
 
 def _clear(uploads: Path) -> None:
@@ -97,7 +100,13 @@ def _clear(uploads: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: socket.socket) -> None:
+async def _run(
+    doors: Doors,
+    settings: Settings,
+    keeper: KeeperClient,
+    api: socket.socket,
+    provider: Provider | None,
+) -> None:
     """Run API, loop and bulletin side by side until the API is told to end."""
     office = _office(doors)
     bulletin = Bulletin(doors.store)
@@ -118,7 +127,16 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
         await let_in(deployments, doors)
 
     desk = Desk(
-        office, bulletin, url_of, plan_of, status, tally_of, uploads, reading, keys_in_force
+        office,
+        bulletin,
+        url_of,
+        plan_of,
+        status,
+        tally_of,
+        uploads,
+        reading,
+        keys_in_force,
+        provider=provider,
     )
     app = create_app(desk, (*settings.hosts, socket.gethostname()), settings.api_rate)
     server = Server(app)
@@ -139,6 +157,17 @@ async def _run(doors: Doors, settings: Settings, keeper: KeeperClient, api: sock
         await server.serve(sockets=[api])
         for task in running:
             task.cancel()
+
+
+@asynccontextmanager
+async def _provider(openid: OpenId | None) -> AsyncIterator[Provider | None]:
+    """Lend the OpenID provider that is configured, if one is."""
+    if openid is None:
+        yield None
+        return
+    client = Client(openid.issuer, openid.client_id, openid.client_secret)
+    async with aclosing(OidcIdentities(client)) as identities:
+        yield Provider(identities, openid.organization)
 
 
 def _office(doors: Doors) -> Office:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from codestore.cli.client import Client, path
+from codestore.cli.devices import by_provider
 from codestore.cli.problems import CommandError, ExitCode, wrong_usage
 from codestore.cli.profile import Profile, forget_profile, read_profile, write_profile
 from codestore.cli.registry import Commands
@@ -25,16 +26,17 @@ Account = Annotated[
 def login(session: Session, account: Account = None) -> None:
     """Log in, and keep the address and a token.
 
-    With an account your password is asked for, or read from a pipe. Without one a token is: that
-    of --token, or one that you type in.
+    With an account your password is asked for, or read from a pipe. Without one you are sent to
+    the OpenID provider, if the platform has one; else a token is asked for. --token is one too.
     """
     held = read_profile(session.data)
     url = session.options.url or (held.url if held else None)
     url = session.need(url, "--url", "Where is the platform?")
-    if account is None:
-        client = connect(url, session.options.token or _asked_token(session))
+    if account is not None:
+        token = _token_of(session, url, account)
     else:
-        client = connect(url, _token_of(session, url, account))
+        token = session.options.token or by_provider(session, url) or _asked_token(session)
+    client = connect(url, token)
     profile = client.get("/api/whoami")
     file = write_profile(session.data, Profile(client.url, client.token))
     session.output.answer(profile, views.profile)
