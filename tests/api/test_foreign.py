@@ -38,7 +38,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "NewPassword": {"password": "a sentence of mine"},
     "NewOrganization": {"name": "mine", "owner": "mine"},
 }
-ENDLESS = ("/api/events/stream", "/api/logs/stream")  # refused before they begin, or empty
 NOT_ABOUT_THINGS = {  # of oneself alone: nothing of anybody's can be named
     "/api/login",
     "/api/login/device",
@@ -227,6 +226,7 @@ async def ask(stage: Stage, eve: httpx.AsyncClient, question: Any, held: Things)
     return work
 
 
+@pytest.mark.timeout(400)  # some hundred requests on a real database
 async def test_nothing_tells_what_another_organization_has_from_what_nobody_has(
     stage: Stage,
 ) -> None:
@@ -238,7 +238,7 @@ async def test_nothing_tells_what_another_organization_has_from_what_nobody_has(
         assert len(pairs) > 80
         await stage.quiet()
         for foreign, absent in pairs:
-            if foreign[1].startswith(ENDLESS) and "?" not in foreign[1]:
+            if foreign == absent:  # it names nothing
                 continue
             one = await ask(stage, eve, foreign, there)
             other = await ask(stage, eve, absent, gone)
