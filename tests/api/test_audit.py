@@ -30,6 +30,8 @@ async def everything(stage: Stage, web: httpx.AsyncClient) -> None:
     await ask(web, "DELETE", f"{PLACE}/hold")
     to = {"environment": "production", "version": "0.0.1"}
     await shop.done(await ask(web, "POST", "/api/projects/shop/services/blog/roll", **to))
+    await opening(web)
+    await hiding(shop, web)
     to = {"environment": "private", "version": "0.0.1"}
     await shop.done(await ask(web, "POST", "/api/services/blog/roll", **to))
     await shop.done(await ask(web, "DELETE", "/api/projects/shop/services/blog"))
@@ -48,6 +50,24 @@ async def everything(stage: Stage, web: httpx.AsyncClient) -> None:
     await ask(web, "PUT", "/api/users/carl/role", role="viewer")
     await ask(web, "POST", "/api/users/carl/password")
     await ask(web, "DELETE", "/api/users/carl")
+
+
+async def opening(web: httpx.AsyncClient) -> None:
+    """Change keys and clients."""
+    client = await ask(web, "POST", "/api/projects/shop/clients", email="carl@example.org")
+    for owner in ("projects/shop", "services/blog"):
+        await ask(web, "POST", f"/api/{owner}/keys", overlap=0)
+    await ask(web, "DELETE", f"/api/projects/shop/clients/{client.json()['client']}")
+
+
+async def hiding(shop: Shop, web: httpx.AsyncClient) -> None:
+    """Change secrets, and look at them."""
+    secret = {"project": "shop", "key": "TOKEN", "value": "hush-hush"}
+    await shop.done(await ask(web, "POST", "/api/secrets", **secret))
+    await shop.done(await ask(web, "PUT", "/api/secrets", **secret | {"value": "hush-hush-2"}))
+    await ask(web, "POST", "/api/secrets/reveal?project=shop")
+    await shop.done(await ask(web, "DELETE", "/api/secrets/TOKEN?project=shop"))
+    await ask(web, "POST", "/api/secrets/rekey", master=False, data=True)
 
 
 async def test_every_change_is_in_the_log(stage: Stage, web: httpx.AsyncClient) -> None:
@@ -73,7 +93,7 @@ async def test_every_change_is_in_the_log(stage: Stage, web: httpx.AsyncClient) 
 async def test_no_secret_is_in_the_log(stage: Stage, web: httpx.AsyncClient) -> None:
     await everything(stage, web)
     text = (await web.get("/api/audit", params={"limit": 500})).text
-    for secret in ("cs_pat_", "cs_dev_", "cs_tok_", "something longer", "scrypt"):
+    for secret in ("cs_pat_", "cs_dev_", "cs_tok_", "something longer", "hush-hush", "scrypt"):
         assert secret not in text
 
 
