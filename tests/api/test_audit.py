@@ -32,6 +32,8 @@ async def everything(stage: Stage, web: httpx.AsyncClient) -> None:
     await shop.done(await ask(web, "POST", "/api/projects/shop/services/blog/roll", **to))
     await opening(web)
     await hiding(shop, web)
+    home = "/api/environments/blog/private/services/blog"
+    await shop.done(await ask(web, "POST", f"{home}/database/password"))
     to = {"environment": "private", "version": "0.0.1"}
     await shop.done(await ask(web, "POST", "/api/services/blog/roll", **to))
     await shop.done(await ask(web, "DELETE", "/api/projects/shop/services/blog"))
