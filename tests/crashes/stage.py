@@ -13,7 +13,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.domain.instances import InstanceState
 from codestore.domain.manifest import Manifest
-from codestore.domain.roles import Role
+from codestore.domain.roles import HOME, Role
 from codestore.domain.services import User
 from codestore.plan.fold import retry_delay
 from codestore.plan.standby import at_rest
@@ -26,7 +26,7 @@ from tests.crashes.promises import Promises
 from tests.crashes.store import GuardedStore
 from tests.support.fakes import CrashError, World, make_world
 
-ADA = User("usr-ada", "ada", "org", Role.OWNER)
+ADA = User("usr-ada", "ada", HOME, Role.OWNER)
 EFFECTS = {
     "driver": (
         *("start", "prove", "admit", "drain", "stop", "remove", "run"),

@@ -25,7 +25,7 @@ async def test_the_second_waits_and_sees_what_the_first_wrote(store: Store) -> N
         await holds.wait()
         async with store.begin() as records:
             await records.lock("a name")
-            seen.extend(await records.find(type(secret)))
+            seen.extend(await records.find(type(secret), id=secret.id))
 
     await asyncio.wait_for(asyncio.gather(first(), second()), 10)
     assert seen == [secret]

@@ -12,6 +12,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.faults import unavailable
 from codestore.domain.manifest import Health, Manifest, Run, RunKind
+from codestore.domain.roles import Role
 from codestore.domain.services import User
 from codestore.plan.model import Planned
 from codestore.plan.outcomes import Done, Failed, Outcome
@@ -53,7 +54,7 @@ class Bench:
         office = Office(
             doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring
         )
-        ada = User("usr-ada", "ada", "org", "hash")
+        ada = User("usr-ada", "ada", "org", Role.OWNER)
         await services.create_service(office, ada, "blog", Submission(Path("unused"), "notes"))
         async with self.store.begin() as records:
             deployment = (await records.find(Deployment))[0]
