@@ -12,7 +12,7 @@ import pytest
 from tests.support.platform import CS, Platform
 from tests.support.provider import CLIENT, CLIENT_SECRET, Provider, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("people"), pytest.mark.timeout(300)]
 
 
 @dataclass
