@@ -9,6 +9,7 @@ import pytest
 
 from codestore.drivers.process.tasks import TAIL
 from codestore.keeper import processes
+from codestore.keeper.spec import ChildSpec
 from tests.drivers.stage import PATIENCE, Stage, deployment, python, workload
 from tests.keeper.house import listed
 
@@ -70,7 +71,7 @@ async def test_a_task_can_be_run_again_and_again(stage: Stage) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 async def test_a_task_that_runs_when_the_control_process_ends_is_waited_for_by_the_next(
-    stage: Stage, code: int
+    stage: Stage, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id_ = deployment()
     fifo = stage.home(id_) / "fifo"
@@ -83,7 +84,15 @@ async def test_a_task_that_runs_when_the_control_process_ends_is_waited_for_by_t
         first.cancel()
         pid = (await listed(stage.client, f"{id_}.migrate")).pid
         async with stage.restarted() as other:
+            found, spawn = asyncio.Event(), other.driver.children.spawn
+
+            async def spawned(spec: ChildSpec) -> None:
+                await spawn(spec)
+                found.set()
+
+            monkeypatch.setattr(other.driver.children, "spawn", spawned)
             again = asyncio.create_task(other.tasks.run(wanted, "migrate", 60))
+            await asyncio.wait_for(found.wait(), PATIENCE)
             assert (await listed(stage.client, f"{id_}.migrate")).pid == pid
             fifo.write_text("go")
             result = await again
