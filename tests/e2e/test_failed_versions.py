@@ -173,20 +173,22 @@ def test_one_environment_of_three_that_fails_is_no_success(
     platform: Platform, small: Small
 ) -> None:
     """It exits with 1, names the one, and the others are told as they are."""
-    wanted = platform.home / "victim-fails-in"
-    wanted.write_text("")
-    app = (
-        f"import os, pathlib\n"
-        f"if os.environ['ENVIRONMENT_ID'] in pathlib.Path({str(wanted)!r}).read_text():\n"
-        f"    print('not here', flush=True)\n    os._exit(4)\n"
-    ) + GOOD.replace("TEXT", "old")
-    small.write(app=app)
-    small.push()
-    platform.cs("promote", "victim")
     platform.cs("project:create", "partly")
     try:
         staging = platform.cs("env:show", "partly/staging")["id"]
-        wanted.write_text(staging)
+        good = GOOD.replace("TEXT", "old")
+        picky = (
+            f"import os\n"
+            f"if os.environ['ENVIRONMENT_ID'] == {staging!r}:\n"
+            f"    print('not here', flush=True)\n    os._exit(4)\n"
+        ) + good
+
+        def publish(app: str) -> None:
+            small.write(app=app)
+            small.push()
+            platform.cs("promote", "victim")
+
+        publish(picky)
         problem = platform.refused("project:service:add", "partly", "victim")
         assert (problem["code"], "not here" in problem["detail"]) == ("start_failed", True)
         places = platform.cs("project:service:info", "partly", "victim")["environments"]
@@ -198,12 +200,10 @@ def test_one_environment_of_three_that_fails_is_no_success(
         assert places["staging"]["failure"]["code"] == "start_failed"
         problem = platform.refused("project:service:add", "partly", "victim")
         assert problem["code"] == "already_included"
-        wanted.write_text("")
         platform.cs("project:service:remove", "partly", "victim", "--yes")
+        publish(good)
         platform.cs("project:service:add", "partly", "victim")
-        wanted.write_text(staging)
-        small.push()
-        platform.cs("promote", "victim")
+        publish(picky)
         step = ("project:service:promote", "partly", "victim", "--to")
         platform.cs(*step, "development")
         problem = platform.refused(*step, "staging")
@@ -213,10 +213,8 @@ def test_one_environment_of_three_that_fails_is_no_success(
         assert after["staging"]["version"] == after["production"]["version"]
         assert after["staging"]["version"] != after["development"]["version"]
     finally:
-        wanted.write_text("")
         platform.run("project:service:remove", "partly", "victim", "--yes")
         platform.cs("project:delete", "partly", "--yes")
-        wanted.unlink()
 
 
 def test_a_service_whose_first_version_fails_is_there_and_can_be_mended(
@@ -247,11 +245,11 @@ def test_a_service_whose_first_version_fails_is_there_and_can_be_mended(
 
 def test_a_promotion_that_fails_leaves_demo_as_it_was(platform: Platform, small: Small) -> None:
     """The build is the same; what it meets on demo is not."""
-    hurdle = platform.home / "victim-hurdle"
-    app = f"import os, pathlib\nif pathlib.Path({str(hurdle)!r}).exists():\n    os._exit(5)\n"
+    app = "import os, pathlib\nif (pathlib.Path.home() / 'hurdle').exists():\n    os._exit(5)\n"
     small.write(app=app + GOOD.replace("TEXT", "old"))
     pushed = small.push()
     before = small.info()["demo"]
+    hurdle = platform.data / "work" / before["id"] / "home" / "hurdle"  # its HOME: seen by no other
     hurdle.touch()
     try:
         with never_failing(small, "old"):
