@@ -4,6 +4,7 @@ import concurrent.futures
 import io
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,20 +192,28 @@ def test_a_version_that_goes_backwards_or_was_there(platform: Platform) -> None:
 
 @pytest.fixture
 def gated(platform: Platform) -> Iterator[Small]:
-    """A service whose migrations wait as long as the file ``gated-hold`` is there."""
+    """A service whose migrations wait as long as there is a ``hold``."""
     made = Small(platform, "gated")
-    hold = platform.home / "gated-hold"
-    gate = f'["sh", "-c", "while [ -e {hold} ]; do sleep 0.02; done"]'
+    gate = '["sh", "-c", "while [ -e $HOME/hold ]; do sleep 0.02; done"]'
     made.create()
     made.write("new", rest=PLAIN + f"migrate: {gate}\n")
+    holds = [hold(made, environment) for environment in ("private", "demo")]
     yield made
-    hold.unlink(missing_ok=True)
+    for file in holds:
+        file.unlink(missing_ok=True)
     platform.run("service:remove", "gated", "--yes")
+
+
+def hold(gated: Small, environment: str) -> Path:
+    """Return the file that holds the migrations in an environment: in its ``HOME``."""
+    deployment = gated.info()[environment]["id"]
+    return gated.platform.data / "work" / deployment / "home" / "hold"
 
 
 def test_two_pushes_at_once(platform: Platform, gated: Small) -> None:
     """One of them is taken; the others are told by whom, and everything else must wait too."""
-    (platform.home / "gated-hold").touch()
+    held = hold(gated, "private")
+    held.touch()
     content = archive(
         {
             path.name if path.parent == gated.folder else "app/main.py": path.read_bytes()
@@ -233,7 +242,7 @@ def test_two_pushes_at_once(platform: Platform, gated: Small) -> None:
     assert platform.refused(*roll)["code"] == "busy"
     assert gated.said() == "old"
     assert len(platform.cs("version:list", "gated")) == 2
-    (platform.home / "gated-hold").unlink()
+    held.unlink()
     (wait,) = taken[0].json()["waits"]
     end = concluded(platform, {"id": wait["deployment"], "generation": wait["generation"]})
     assert end["succeeded"]
@@ -243,7 +252,8 @@ def test_two_pushes_at_once(platform: Platform, gated: Small) -> None:
 
 def test_a_push_during_a_promotion(platform: Platform, gated: Small) -> None:
     gated.push()
-    (platform.home / "gated-hold").touch()
+    held = hold(gated, "demo")
+    held.touch()
     deployment = platform.cs("promote", "gated", "--detach")["deployment"]
     assert deployment["state"] == "deploying"
     problem = gated.push_refused()
@@ -256,18 +266,19 @@ def test_a_push_during_a_promotion(platform: Platform, gated: Small) -> None:
     assert problem["code"] == "busy"
     platform.cs("project:delete", "impatient", "--yes")
     assert (gated.said(), gated.said("demo")) == ("new", "old")
-    (platform.home / "gated-hold").unlink()
+    held.unlink()
     assert concluded(platform, deployment)["succeeded"]
     assert gated.said("demo") == "new"
     assert gated.push()["version"] == "0.0.3"
 
 
 def test_a_removal_ends_a_push_that_is_under_way(platform: Platform, gated: Small) -> None:
-    (platform.home / "gated-hold").touch()
+    held = hold(gated, "private")
+    held.touch()
     gated.push("--detach")
     removing = platform.run("service:remove", "gated", "--yes", "--detach")
     assert removing.returncode == 0
-    (platform.home / "gated-hold").unlink()
+    held.unlink(missing_ok=True)
     platform.run("service:remove", "gated", "--yes")
     assert platform.refused("service:info", "gated")["code"] == "service_not_found"
 
