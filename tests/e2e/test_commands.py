@@ -40,6 +40,13 @@ CHANGES = {
     "user:password": "nobody --yes",
     "user:remove": "nobody --yes",
     "organization:add": "local --owner ada",
+    "project:client:add": "no-such-project --email ada@example.org",
+    "project:client:remove": "contract-project --email nobody@example.org --yes",
+    "key:rotate": "-p no-such-project --yes",
+    "db:rotate": "contract-project no-such-service --env staging --yes",
+    "secret:add": "-s no-such-service -e private -k TOKEN",
+    "secret:update": "-s contract -e private -k NO_SUCH_TOKEN",
+    "secret:remove": "-s contract -e private -k NO_SUCH_TOKEN --yes",
 }
 QUESTIONS = {
     "status": "",
@@ -63,6 +70,10 @@ QUESTIONS = {
     "logs": "-s contract",
     "events": "-s contract",
     "sla": "",
+    "project:client:list": "contract-project",
+    "secret:list": "-s contract -e private",
+    "secret:explain": "NO_SUCH_TOKEN -s contract -e private",
+    "secret:rekey": "",  # no question, but it may always be asked for, and nobody notices
     "pull": "contract --dir {dir}-pulled --yes",
 }
 LOCAL = {"up", "down", "login", "logout"}  # about this machine: they need no platform
