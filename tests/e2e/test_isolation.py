@@ -94,19 +94,19 @@ def test_no_secret_is_in_an_argument_list_or_a_log(
 
 
 def test_one_changed_byte_in_the_store_fails_the_promotion_and_says_so(platform: Platform) -> None:
-    folder, made = platform.create("sealed")
+    folder, made = platform.create("untampered")
     platform.cs("push", "--dir", str(folder))
-    digest = platform.cs("service:info", "sealed")["environments"]["private"]["digest"]
+    digest = platform.cs("service:info", "untampered")["environments"]["private"]["digest"]
     bundle = platform.data / "artifacts/bundles" / f"{digest}.tar"
     whole = bundle.read_bytes()
     bundle.chmod(0o600)
     bundle.write_bytes(whole.replace(b"Hello, World!", b"Hello, Wurld!"))
-    problem = platform.refused("promote", "sealed")
+    problem = platform.refused("promote", "untampered")
     assert problem["code"] == "bundle_damaged"
     assert digest[:12] in problem["detail"]
     demo = made["environments"]["demo"]
     answer = httpx.post(f"{demo['url']}/graphql", json={"query": "{ helloWorld }"})
     assert answer.json() == {"data": {"helloWorld": "Hello, World!"}}
-    assert platform.cs("service:info", "sealed")["environments"]["demo"]["version"] == "0.0.1"
+    assert platform.cs("service:info", "untampered")["environments"]["demo"]["version"] == "0.0.1"
     bundle.write_bytes(whole)
-    assert platform.cs("promote", "sealed")["digest"] == digest
+    assert platform.cs("promote", "untampered")["digest"] == digest
