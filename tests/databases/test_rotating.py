@@ -133,6 +133,21 @@ async def test_what_was_made_by_a_later_login_is_finished_by_it(
     assert await databases.logins(name) == {1}
 
 
+async def test_what_a_neighbour_gave_to_the_second_role_does_not_keep_it_alive(
+    databases: PostgresDatabases, postgres_server: RunningServer
+) -> None:
+    name, neighbour = fresh(), fresh()
+    await databases.create(name, PASSWORD)
+    await databases.open_login(name, NEW, 1)
+    await databases.create(neighbour, PASSWORD)
+    with connect(databases, neighbour, PASSWORD, 0) as connection:
+        connection.execute("CREATE TABLE notes (n int)")
+        connection.execute(f"GRANT SELECT ON notes TO {name}_b".encode())
+    await databases.drop(name)
+    assert name not in await databases.names()
+    assert postgres_server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}_b'") == []
+
+
 async def test_a_database_goes_with_both_its_roles(
     databases: PostgresDatabases, postgres_server: RunningServer
 ) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from codestore.databases.connections import Connection
-from codestore.databases.looking import MARK, SECOND_MARK
+from codestore.databases.dropping import drop_role
+from codestore.databases.looking import MARK, SECOND_MARK, role_of
 from codestore.domain.environments import DatabaseLimits
 from codestore.domain.faults import conflict
 from codestore.domain.secret import Secret
@@ -25,11 +26,6 @@ _MAKE = sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NORE
 _OPEN = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}")
 _CLOSE = sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL")
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY(%s)"
-
-
-def role_of(name: str, number: int) -> str:
-    """Return the role of a login."""
-    return f"{name}_b" if number % 2 else name
 
 
 async def open_numbers(connection: Connection, name: str) -> frozenset[int]:
@@ -79,20 +75,35 @@ async def close_others(connection: Connection, name: str, number: int) -> None:
     await connection.execute(_END, (roles,))
 
 
-async def drop_second(connection: Connection, name: str) -> None:
-    """Drop the second role, if it is there and ours; its database is gone."""
+async def make_owner(connection: Connection, name: str) -> None:
+    """Make the owner's role, marked as the platform's; it cannot log in yet."""
+    async with connection.transaction():
+        await _make(connection, name)
+        await connection.execute(
+            sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(MARK))
+        )
+
+
+async def drop_second(connection: Connection, admin: Secret, name: str) -> None:
+    """Drop the second role, if it is ours; its database is gone. ``admin``: see ``drop_role``."""
     role = role_of(name, 1)
     if _is_ours(await _comments(connection, role)):
-        identifier = sql.Identifier(role)
-        await connection.execute(sql.SQL("DROP OWNED BY {}").format(identifier))
-        await connection.execute(sql.SQL("DROP ROLE {}").format(identifier))
+        await drop_role(connection, admin, role)
+
+
+async def _make(connection: Connection, role: str) -> None:
+    identifier = sql.Identifier(role)
+    await connection.execute(_MAKE.format(identifier))
+    # An administrator who is no superuser may give a database to its own roles only, and end
+    # sessions of those alone.
+    await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(identifier))
 
 
 async def _make_second(connection: Connection, name: str, role: str) -> None:
     identifier, owner = sql.Identifier(role), sql.Identifier(name)
     comments = await _comments(connection, role)
     if not comments:
-        await connection.execute(_MAKE.format(identifier))
+        await _make(connection, role)
     elif not _is_ours(comments):
         raise conflict(
             "database_taken",
@@ -101,8 +112,6 @@ async def _make_second(connection: Connection, name: str, role: str) -> None:
             "Rename it there, or point the platform at a server of its own.",
         )
     await connection.execute(sql.SQL("GRANT {} TO {}").format(owner, identifier))
-    # An administrator who is no superuser may end sessions of its own roles only.
-    await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(identifier))
     await connection.execute(
         sql.SQL("ALTER ROLE {} SET role = {}").format(identifier, sql.Literal(name))
     )

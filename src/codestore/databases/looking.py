@@ -12,6 +12,12 @@ MARK = "codestore"
 SECOND_MARK = "codestore-second"
 """What stands before a colon and the number of the login (see ``logins``)."""
 
+
+def role_of(name: str, number: int) -> str:
+    """Return the role of a login: even numbers are the owner itself, odd ones a second role."""
+    return f"{name}_b" if number % 2 else name
+
+
 _LOOK = """
 SELECT r.oid IS NOT NULL AS role,
        coalesce(split_part(shobj_description(r.oid, 'pg_authid'), ':', 1) = %(mark)s, false)
@@ -71,7 +77,7 @@ class Found:
 async def look(connection: Connection, name: str) -> Found:
     """Return what is there under a name."""
     async with connection.cursor(row_factory=class_row(Found)) as cursor:
-        second = {"second": f"{name}_b", "second_mark": SECOND_MARK}
+        second = {"second": role_of(name, 1), "second_mark": SECOND_MARK}
         await cursor.execute(_LOOK, {"name": name, "mark": MARK, **second})
         found = await cursor.fetchone()
     assert found is not None  # the wanted name is a row of its own

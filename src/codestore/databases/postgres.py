@@ -20,11 +20,11 @@ from codestore.databases.dropping import drop_role
 from codestore.databases.logins import (
     close_others,
     drop_second,
+    make_owner,
     open_login,
     open_numbers,
-    role_of,
 )
-from codestore.databases.looking import MARK, Found, look, ours, public
+from codestore.databases.looking import Found, look, ours, public, role_of
 from codestore.domain.environments import DatabaseLimits
 from codestore.domain.faults import Fault, conflict, invalid
 from codestore.domain.secret import Secret
@@ -77,7 +77,8 @@ class PostgresDatabases:
         async def work(connection: Connection) -> None:
             async with _alone(connection, name):
                 found = _own(name, await look(connection, name))
-                await _make_role(connection, found, name)
+                if not found.role:
+                    await make_owner(connection, name)
                 await open_login(connection, name, login, password, limits or self._limits)
                 if not found.database and await spares.take(connection, name):
                     self._taken.set()
@@ -98,7 +99,7 @@ class PostgresDatabases:
             async with _alone(connection, name):
                 _own(name, await look(connection, name))
                 await connection.execute(_DROP.format(sql.Identifier(name)))
-                await drop_second(connection, name)
+                await drop_second(connection, self._admin, name)
                 await drop_role(connection, self._admin, name)
 
         _checked(name)
@@ -188,23 +189,6 @@ class PostgresDatabases:
     async def close(self) -> None:
         """Let go of connections."""
         await self._connections.close()
-
-
-async def _make_role(connection: Connection, found: Found, name: str) -> None:
-    if found.role:
-        return
-    role = sql.Identifier(name)
-    async with connection.transaction():
-        await connection.execute(
-            sql.SQL(
-                "CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-            ).format(role)
-        )
-        await connection.execute(
-            sql.SQL("COMMENT ON ROLE {} IS {}").format(role, sql.Literal(MARK))
-        )
-        # An administrator who is no superuser may give a database only to its own roles.
-        await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
 
 
 async def _make_database(
