@@ -74,7 +74,7 @@ class Office:
 
 async def find_service(records: Records, user: User, ref: str) -> Service:
     """Return a service of the user's organization by id or name."""
-    service = await _find(records, Service, user, ref)
+    service = await find_named(records, Service, user, ref)
     if service is None:
         raise not_found("service", shown(ref), "cs service:list shows the services you can see.")
     return service
@@ -82,13 +82,13 @@ async def find_service(records: Records, user: User, ref: str) -> Service:
 
 async def find_project(records: Records, user: User, ref: str) -> Project:
     """Return a project of the user's organization by id or name."""
-    project = await _find(records, Project, user, ref)
+    project = await find_named(records, Project, user, ref)
     if project is None:
         raise not_found("project", shown(ref), "cs project:list shows the projects you can see.")
     return project
 
 
-async def _find(records: Records, kind: type[N], user: User, ref: str) -> N | None:
+async def find_named(records: Records, kind: type[N], user: User, ref: str) -> N | None:
     """Look for a name, then for an id, among what the organization has: nothing else is read."""
     found = await records.find(kind, organization=user.organization, name=ref)
     if not found:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from codestore.actions.accounts import hashed
-from codestore.actions.office import Office
+from codestore.actions.office import Office, find_named
 from codestore.domain.faults import conflict, invalid, not_found
 from codestore.domain.names import check_name, shown
 from codestore.domain.people import Organization, Password, Token
@@ -144,12 +144,10 @@ async def _revoke_all(records: Records, whom: User) -> None:
 
 async def _find_user(records: Records, user: User, ref: str) -> User:
     """Return a user of the same organization by name or id."""
-    found = await records.find(User, organization=user.organization, name=ref)
-    if not found:
-        found = await records.find(User, organization=user.organization, id=ref)
-    if not found:
+    found = await find_named(records, User, user, ref)
+    if found is None:
         raise not_found("user", shown(ref), "cs user:list shows them.")
-    return found[0]
+    return found
 
 
 async def _require_another_owner(records: Records, leaving: User) -> None:

@@ -125,7 +125,7 @@ async def include(office: Office, user: User, ref: str, service_ref: str) -> Inc
         await records.put(*deployments)
         await emit_asked(records, wish, *deployments)
         await office.audit(
-            records, user, "project:service:add", f"{project.name}/{service.name}", wish.reason
+            records, user, "project:service:add", _path(project, service), wish.reason
         )
     undo = f"cs project:service:remove {project.name} {service.name} --yes"
     return Included(project, service, deployments, undo)
@@ -164,7 +164,7 @@ async def promote_in_project(
         await records.put(after)
         await emit_asked(records, wish, after)
         await office.audit(
-            records, user, "project:service:promote", f"{project.name}/{service.name}", wish.reason
+            records, user, "project:service:promote", _path(project, service), wish.reason
         )
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
@@ -198,7 +198,7 @@ async def roll_in_project(
         await emit_asked(records, wish, after)
         await records.emit(*told)
         await office.audit(
-            records, user, "project:service:roll", f"{project.name}/{service.name}", wish.reason
+            records, user, "project:service:roll", _path(project, service), wish.reason
         )
     return Included(project, service, (after,), _undo_roll(project, service, target))
 
@@ -214,7 +214,7 @@ async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Inc
         await records.put(*after)
         await emit_asked(records, wish, *after)
         await office.audit(
-            records, user, "project:service:remove", f"{project.name}/{service.name}", wish.reason
+            records, user, "project:service:remove", _path(project, service), wish.reason
         )
     undo = f"cs project:service:add {project.name} {service.name}"
     return Included(project, service, after, undo)

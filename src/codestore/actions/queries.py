@@ -242,8 +242,7 @@ async def environments(
         owners |= {held.id: held.name for held in projects_}
         found = await records.find(Environment, page, organization=user.organization)
     pairs = [(owners.get(str(held.service or held.project)), held) for held in found]
-    last = found[-1].id if len(found) == page.limit else None
-    return [(name, held) for name, held in pairs if name is not None], last
+    return [(name, held) for name, held in pairs if name is not None], page.following(found)
 
 
 async def environment(

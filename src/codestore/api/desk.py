@@ -25,6 +25,7 @@ from codestore.wire import PlanView
 from codestore.wire.status import StatusView
 
 MAX_PAGE = 500
+MAX_SEQUENCE = 2**63 - 1  # the most the store can compare
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from codestore.actions import accounts, auditing, devices, people
 from codestore.actions.accounts import Issued, Login
 from codestore.actions.people import Admitted
-from codestore.api.desk import MAX_PAGE, DeskDep, PageDep, SessionDep, UserDep
+from codestore.api.desk import MAX_PAGE, MAX_SEQUENCE, DeskDep, PageDep, SessionDep, UserDep
 from codestore.domain.audit import Entry
 from codestore.domain.faults import invalid
 from codestore.domain.names import shown
@@ -38,7 +38,6 @@ from codestore.wire.people import (
 )
 
 router = APIRouter(prefix="/api", tags=["people"])
-MAX_SEQUENCE = 2**63 - 1  # the most the store can compare
 
 
 @router.post("/login", status_code=201)
@@ -97,7 +96,7 @@ async def list_tokens(desk: DeskDep, user: UserDep, page: PageDep) -> Listing[To
     """List your tokens."""
     found = await accounts.tokens(desk.office, user, page)
     items = [token_view(each) for each in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("/tokens", status_code=201)
@@ -118,7 +117,7 @@ async def list_users(desk: DeskDep, user: UserDep, page: PageDep) -> Listing[Use
     """List the users of your organization."""
     found = await people.users(desk.office, user, page)
     items = [_user(each) for each in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("/users", status_code=201)
@@ -158,7 +157,7 @@ async def list_organizations(
     """List every organization of the platform."""
     found = await people.organizations(desk.office, page)
     items = [OrganizationView(each.id, each.created_at) for each in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("/organizations", status_code=201)

@@ -23,7 +23,7 @@ async def list_projects(desk: DeskDep, user: UserDep, page: PageDep) -> Listing[
     """List the projects of your organization."""
     found = await queries.projects(desk.office, user, page)
     items = [await _project(desk, user, held.id) for held in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("", status_code=201)

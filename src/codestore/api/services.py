@@ -24,7 +24,7 @@ async def list_services(desk: DeskDep, user: UserDep, page: PageDep) -> Listing[
     """List the services of your organization."""
     found = await queries.services(desk.office, user, page)
     items = [await _service(desk, user, held.id) for held in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("", status_code=202)
@@ -56,7 +56,7 @@ async def list_versions(
     """List the versions of a service, oldest first."""
     service, found, public = await queries.versions(desk.office, user, ref, page)
     items = [views.version_view(service, held, public) for held in found]
-    return Listing(items, found[-1].id if len(found) == page.limit else None)
+    return Listing(items, page.following(found))
 
 
 @router.post("/{ref}/versions", status_code=202)

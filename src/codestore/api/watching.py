@@ -10,7 +10,7 @@ from codestore.actions import queries
 from codestore.actions.queries import Seen
 from codestore.actions.waiting import Ended, follow_events, wait
 from codestore.api import views
-from codestore.api.desk import Desk, DeskDep, PageDep, SelectionDep, UserDep
+from codestore.api.desk import MAX_SEQUENCE, Desk, DeskDep, PageDep, SelectionDep, UserDep
 from codestore.api.problems import problem
 from codestore.domain.faults import invalid
 from codestore.domain.services import User
@@ -26,7 +26,6 @@ from codestore.wire import (
 from codestore.wire.status import StatusView
 
 router = APIRouter(prefix="/api", tags=["watching"])
-MAX_SEQUENCE = 2**63 - 1  # the most the store can compare
 LastSeen = Annotated[int | None, Header(alias="last-event-id", ge=0, le=MAX_SEQUENCE)]
 Count = Annotated[int, Query(ge=1, le=queries.MAX_LOG_LINES)]
 MAX_WAITS = 50

@@ -50,6 +50,12 @@ class Spec:
     secrets: SetRef | None = None
     login: int = 0
 
+    @property
+    def given(self) -> SetRef | None:
+        """The set of the wanted revision; ``None`` until somebody has said which it is."""
+        said = self.secrets
+        return said if said is not None and said.revision == self.revision else None
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -178,8 +184,7 @@ class Deployment:
     @property
     def unresolved(self) -> bool:
         """Whether a change is under way and nobody has said yet which secrets it gets."""
-        said = self.spec.secrets is not None and self.spec.secrets.revision == self.spec.revision
-        return self.busy and not self.spec.removed and not said
+        return self.busy and not self.spec.removed and self.spec.given is None
 
     @property
     def explanation(self) -> tuple[datetime, str] | None:

@@ -49,26 +49,15 @@ class Project:
 def require_owner(service: Service, user: User, act: str) -> None:
     """Only the maker reaches a service's private environment."""
     if user.id != service.owner:
-        raise Fault(
-            Letter(
-                FaultKind.FORBIDDEN,
-                "not_owner",
-                "Not yours",
-                f"Only the owner of {service.name} may {act}.",
-                "Ask its owner, or make a service of your own.",
-            )
-        )
+        raise _not_yours(service.name, act, "Ask its owner, or make a service of your own.")
 
 
 def require_project_owner(project: Project, user: User, act: str) -> None:
     """Only the maker of a project handles its keys."""
     if user.id != project.owner:
-        raise Fault(
-            Letter(
-                FaultKind.FORBIDDEN,
-                "not_owner",
-                "Not yours",
-                f"Only the owner of {project.name} may {act}.",
-                "Ask its owner.",
-            )
-        )
+        raise _not_yours(project.name, act, "Ask its owner.")
+
+
+def _not_yours(name: str, act: str, hint: str) -> Fault:
+    detail = f"Only the owner of {name} may {act}."
+    return Fault(Letter(FaultKind.FORBIDDEN, "not_owner", "Not yours", detail, hint))

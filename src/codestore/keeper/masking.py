@@ -29,7 +29,7 @@ class Mask:
     def of(cls, spec: ChildSpec) -> "Mask | None":
         """Return the mask of a child; ``None`` when it has no secrets."""
         values = [spec.env[name] for name in spec.secrets if name in spec.env]
-        return cls(values) if any(len(value) for value in values) else None
+        return cls(values) if any(values) else None
 
     @cached_property
     def _forms(self) -> tuple[bytes, ...]:

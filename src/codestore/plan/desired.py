@@ -100,9 +100,10 @@ def desired(
 
 def _missing(spec: Spec, manifest: Manifest) -> tuple[str, ...]:
     """Return what the manifest names and the revision was not given. Empty is given."""
-    if spec.secrets is None or spec.secrets.revision != spec.revision:
+    given = spec.given
+    if given is None:
         return ()  # nobody has looked yet
-    return tuple(key for key in manifest.secrets if key not in spec.secrets.keys)
+    return tuple(key for key in manifest.secrets if key not in given.keys)
 
 
 def awake_at(view: View) -> tuple[Endpoint, ...]:

@@ -51,6 +51,10 @@ class Page:
     limit: int = 100
     after: str | None = None
 
+    def following(self, found: Sequence[Noun]) -> str | None:
+        """Return the id after which the next page starts; ``None`` when this was the last."""
+        return found[-1].id if len(found) == self.limit else None
+
 
 class Records(Protocol):
     """One transaction over the platform's own state. Lives inside ``Store.begin()``."""

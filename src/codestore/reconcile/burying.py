@@ -10,7 +10,7 @@ from codestore.domain.services import Service
 from codestore.domain.versions import Version
 from codestore.ports import Records
 from codestore.reconcile.doors import Doors
-from codestore.reconcile.resolving import unlocked
+from codestore.safe import Safe
 
 
 async def bury(deployment: Deployment, untold: Sequence[Event], doors: Doors) -> None:
@@ -21,7 +21,7 @@ async def bury(deployment: Deployment, untold: Sequence[Event], doors: Doors) ->
     """
     now = doors.clock.now()
     async with doors.store.begin() as records:
-        safe = await unlocked(deployment.id, records, doors)
+        safe = await Safe.unlock(records, doors.keyring, doors.clock, deployment.organization)
         found = await records.find(Deployment, service=deployment.service)
         ids = sorted(held.id for held in found)
         left = {id_ for id_ in ids if await records.get(Deployment, id_) is not None}
@@ -30,13 +30,11 @@ async def bury(deployment: Deployment, untold: Sequence[Event], doors: Doors) ->
         gone = event_of(deployment, EventKind.REMOVED, "removed, with its data", now)
         await records.emit(*untold, gone)
         await records.remove(deployment)
-        if safe is not None:
-            await safe.forget_sets(deployment.id)
-            await records.remove(*await safe.at(deployment.scope))
+        await safe.forget_sets(deployment.id)
+        await records.remove(*await safe.at(deployment.scope))
         if left == {deployment.id}:
             await _bury_service(records, deployment.service)
-            if safe is not None:
-                await records.remove(*await safe.of_service(deployment.service))
+            await records.remove(*await safe.of_service(deployment.service))
 
 
 async def _bury_service(records: Records, id_: str) -> None:

@@ -47,7 +47,7 @@ async def cycle(id_: str, doors: Doors) -> Turn:
         await _sweep(id_, doors)
         return Turn()
     if subject.deployment.unresolved:
-        await resolve_secrets(id_, doors)
+        await resolve_secrets(subject.deployment, doors)
         return Turn(again=True)
     plan, wanted = await consider(subject, doors)
     outcomes, untold = await execute(plan.due, subject, wanted, doors)

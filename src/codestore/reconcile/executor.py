@@ -65,11 +65,13 @@ async def execute(
     outcomes: list[Outcome] = []
     events: list[Event] = []
     for group in _together(due):
-        events += [_started(subject, doors, step) for step in group if _told(step)]
+        events += [
+            _started(subject, doors, step) for step in group if not isinstance(step, StandbyStep)
+        ]
         await _tell(events, doors)
         ended = await _all([_attempt(step, subject, wanted, doors) for step in group])
         outcomes += ended
-        events = [_ended(subject, doors, outcome) for outcome in ended if _told(outcome)]
+        events = [_ended(subject, doors, outcome) for outcome in ended if _is_heard(outcome)]
         if any(isinstance(outcome, Failed) for outcome in ended):
             break
     return outcomes, events
@@ -229,11 +231,9 @@ async def _tail(id_: str, instance: str, doors: Doors) -> list[str]:
     return [line.text for line in lines if line.source == instance][-TAIL:]
 
 
-def _told(what: Step | Outcome) -> bool:
-    """Whether people hear of it: not of the steps of a sleep, which they hear of as one."""
-    if isinstance(what, Failed):
-        return True
-    return not isinstance(what.step if isinstance(what, Done) else what, StandbyStep)
+def _is_heard(outcome: Outcome) -> bool:
+    """Whether people hear of it: the steps of a sleep that went well they hear of as one."""
+    return isinstance(outcome, Failed) or not isinstance(outcome.step, StandbyStep)
 
 
 def _started(subject: Subject, doors: Doors, step: Step) -> Event:

@@ -15,7 +15,6 @@ from codestore.domain.overrides import Override, resources
 from codestore.domain.routing import Access, Caller, Route
 from codestore.domain.secret import Secret
 from codestore.domain.secrets import DataKey, SecretSet, SetRef
-from codestore.domain.services import Service
 from codestore.domain.versions import Seal, Version
 from codestore.ports import Records, Vault
 from codestore.reconcile.doors import Doors
@@ -111,9 +110,7 @@ async def _secrets(
     refs = revisions(deployment)
     if not any(ref.keys for ref in refs):
         return {}
-    service = await records.get(Service, deployment.service)
-    organization = "" if service is None else service.organization
-    safe = Safe(records, doors.keyring, doors.clock, organization)
+    safe = Safe(records, doors.keyring, doors.clock, deployment.organization)
     return {ref.revision: await safe.opened(ref) for ref in refs}
 
 

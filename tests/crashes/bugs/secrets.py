@@ -46,8 +46,8 @@ KEPT: tuple[Bug, ...] = (
     Bug(
         "sets that may be needed are thrown away",
         RESOLVING,
-        "await safe.forget_sets(id_, but=sets_of(after))",
-        "await safe.forget_sets(id_, but=[fresh.id])",
+        "await safe.forget_sets(asked.id, but=sets_of(after))",
+        "await safe.forget_sets(asked.id, but=[fresh.id])",
     ),
     Bug(
         "a change of a secret reaches what is near only",
@@ -64,7 +64,7 @@ KEPT: tuple[Bug, ...] = (
     Bug(
         "secrets outlive what they are of",
         BURYING,
-        "            await safe.forget_sets(deployment.id)\n",
+        "        await safe.forget_sets(deployment.id)\n",
         "",
     ),
     Bug(

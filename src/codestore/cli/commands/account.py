@@ -13,10 +13,10 @@ from codestore.cli.registry import Commands
 from codestore.cli.session import Session, connect
 from codestore.cli.view import Document, Lines
 from codestore.cli.views import people as views
+from codestore.domain.roles import HOME
 from codestore.wire.people import NewLogin, NewPassword, NewToken
 
 commands = Commands()
-HOME = "local"  # the organization of a platform's first users
 Account = Annotated[
     str | None, typer.Argument(metavar="[ORGANIZATION/]NAME", help="Your local account.")
 ]
