@@ -1,7 +1,9 @@
 """Walls around a child: a cell, as root and as an ordinary user; Landlock; and none."""
 
+import fcntl
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -16,11 +18,22 @@ from codestore import keeper
 from codestore.keeper import processes
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.spec import ChildSpec
-from codestore.keeper.walls import filters, landlock
+from codestore.keeper.walls import cell, filters, landlock
 from codestore.keeper.walls.view import View
 from tests.keeper.house import VIEW, House, alive, child, gone, run, script
 from tests.keeper.test_users import NOBODY, OLD, PYTHON
 
+LATE = """
+import os, sys
+from codestore.keeper.walls import cell
+keeper, report = os.getpid(), int(sys.argv[2])
+until, held = os.pipe()
+if os.fork():
+    os._exit(0)
+os.close(held)
+os.read(until, 1)
+cell.split(cell.Site(sys.argv[1], os.geteuid() == 0), keeper, report)
+"""
 WITHOUT_CELLS = """
 import sys
 from codestore.keeper import keeper
@@ -174,6 +187,40 @@ async def test_a_cell_dies_with_the_keeper(own_house: House) -> None:
     for pid in below:
         await gone(pid)
     assert not [pid for pid in below if alive(pid)]
+
+
+def test_what_a_cell_says_is_heard_although_the_keeper_holds_many_sockets() -> None:
+    """One for each sleeper: the next descriptor may have a number beyond 1,023."""
+    report, written = os.pipe()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    try:
+        high = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, 1500)
+        try:
+            os.write(written, b"no namespaces: as a test")
+            with pytest.raises(OSError, match="as a test"):
+                cell.split_off(high)
+        finally:
+            os.close(high)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        os.close(report)
+        os.close(written)
+
+
+def test_no_cell_is_made_for_a_keeper_that_is_gone(tmp_path: Path) -> None:
+    """Nobody would end it: there is nobody left whose end its anchor could be told of."""
+    report, written = os.pipe()
+    try:
+        try:
+            command = [sys.executable, "-c", LATE, str(tmp_path), str(written)]
+            subprocess.run(command, pass_fds=[written], check=True, timeout=30)
+        finally:
+            os.close(written)
+        # Two ways to notice it: while somebody has yet to collect the keeper, it has a descriptor.
+        assert os.read(report, 100) in (b"", b"no namespaces: No such process")
+    finally:
+        os.close(report)
 
 
 async def test_a_view_that_climbs_is_refused(client: KeeperClient) -> None:

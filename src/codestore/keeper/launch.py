@@ -140,7 +140,7 @@ def _fork(spec: ChildSpec, handover: become.Handover) -> tuple[int, Cell | None]
         pid = os.fork()
         if pid == 0:
             if site:
-                cell.split(site, written)
+                cell.split(site, handover.keeper, written)
             become.become(spec, handover)
         return cell.split_off(report) if site else (pid, None)
     finally:

@@ -92,7 +92,7 @@ class Spares:
             pid = os.fork()
             if pid == 0:
                 if self._walls.site:
-                    cell.split(self._walls.site, written)
+                    cell.split(self._walls.site, keeper, written)
                 _wait(theirs, keeper, bounds.enter if bounds else (), self._walls)
         except OSError:
             ours.close()

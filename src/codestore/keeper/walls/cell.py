@@ -72,22 +72,29 @@ class Site:
     root: bool
 
 
-def split(site: Site, report: int) -> None:
+def split(site: Site, keeper: int, report: int) -> None:
     """Make the namespaces; return in the child only, which is not alone in them.
 
     To be called in a process that the keeper has forked, with all signals blocked. Its pids (or
-    the reason why there are none) are written to ``report``.
+    the reason why there are none) are written to ``report``. There is no moment at which the keeper
+    could end and an anchor would stay.
     """
     try:
+        watched = os.pidfd_open(keeper)
         account = os.getuid(), os.getgid()
         calls.unshare(_FLAGS if site.root else _FLAGS | calls.CLONE_NEWUSER)
         if not site.root:
             _map("/proc", account)
+        # Until both are there: the kernel makes no child of somebody who is about to be killed.
+        processes.die_with_parent(signal.SIGKILL)
+        if os.getppid() != keeper:
+            os._exit(1)
         anchor = calls.sibling()
         if anchor == 0:
-            _hold(site)
+            _hold(site, watched)
         child = calls.sibling()
         if child == 0:
+            os.close(watched)
             return
         os.write(report, _REPORT.pack(anchor, child))
         os._exit(0)
@@ -100,12 +107,18 @@ def split(site: Site, report: int) -> None:
 
 def split_off(report: int) -> tuple[int, Cell]:
     """Return the pid of a cell's child, and the cell, when they are there. Raises ``OSError``."""
-    readable, _, _ = select.select([report], [], [], PATIENCE)
-    said = os.read(report, 4096) if readable else b"no namespaces in time"
+    said = os.read(report, 4096) if _speaks(report, PATIENCE) else b"no namespaces in time"
     if len(said) != _REPORT.size:
         raise OSError(said.decode(errors="replace"))
     anchor, child = _REPORT.unpack(said)
     return child, Cell(anchor)
+
+
+def _speaks(descriptor: int, seconds: float) -> bool:
+    """Wait until a descriptor is readable; it may have any number, as ``select`` does not allow."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def prepare(site: Site) -> None:
@@ -186,8 +199,11 @@ def _allow_no_user_namespaces(proc: str) -> None:
     _put(f"{proc}/sys/user/max_user_namespaces", "0")
 
 
-def _hold(site: Site) -> NoReturn:
-    """Be the anchor: nobody, who holds nothing, does nothing and collects orphans by ignoring."""
+def _hold(site: Site, keeper: int) -> NoReturn:
+    """Be the anchor: nobody, who holds nothing, does nothing and collects orphans by ignoring.
+
+    ``keeper`` is a descriptor that is readable when the keeper has ended.
+    """
     try:
         processes.die_with_parent(signal.SIGKILL)  # at once: the keeper may be killed right now
         os.setsid()
@@ -196,7 +212,6 @@ def _hold(site: Site) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for place in range(3):
             os.dup2(null, place)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
         if site.root:
             os.setgroups([])
@@ -204,6 +219,9 @@ def _hold(site: Site) -> NoReturn:
             os.setuid(_NOBODY)
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
         processes.die_with_parent(signal.SIGKILL)  # again: a change of user has cleared it
+        if _speaks(keeper, 0):  # it ended before we were tied to it
+            os._exit(1)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         if _SLEEP:
             os.execve(_SLEEP, ["sleep", "infinity"], {})  # noqa: S606 - no shell wanted
         while True:

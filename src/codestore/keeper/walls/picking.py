@@ -81,9 +81,9 @@ def _try(walls: Walls) -> None:
     assert walls.site is not None
     report, written = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    first = os.fork()
+    keeper, first = os.getpid(), os.fork()
     if first == 0:
-        _be_tried(walls, walls.site, written)
+        _be_tried(walls, walls.site, keeper, written)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(written)
     try:
@@ -100,11 +100,11 @@ def _try(walls: Walls) -> None:
             os.waitpid(first, 0)
 
 
-def _be_tried(walls: Walls, site: Site, report: int) -> None:
+def _be_tried(walls: Walls, site: Site, keeper: int, report: int) -> None:
     """End with the number of the error, 0 for none."""
     code = 1
     try:
-        cell.split(site, report)
+        cell.split(site, keeper, report)
         user = (_TRIED, _TRIED) if site.root else None
         view = View((), (), "/")
         walls.close_in(view, user, f"{site.base}/-", prepared=False)
