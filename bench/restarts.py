@@ -21,13 +21,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from bench.common import PATIENCE, arguments, running, table
 from bench.load import Load, Tally, tell_load
+from bench.remains import instances
 from bench.rolling import GRAPH, REST, Release, Rolled, Shop
 from bench.rollout import LAST, WARM, prepare
 from bench.sleepers import News, quantile
@@ -47,6 +47,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 class Restarter:
     """Ends the control process, and looks at what the next one makes of it."""
 
+    platform: Platform
     keeper: int
     ids: Sequence[str]
     shop: Shop
@@ -129,20 +130,19 @@ class Restarter:
 
     def _others(self) -> set[int]:
         """Return who is to outlive it: Envoy, and the instances of what is live."""
-        keeper = psutil.Process(self.keeper)
-        found: dict[str, list[tuple[int, int]]] = {}
-        for process in keeper.children():
-            name = Path(process.environ().get("HOME", "")).parent.name
-            if name in self.ids:  # the folder of its code is called code-REVISION
-                revision = int(process.cwd().rpartition("-")[2])
-                found.setdefault(name, []).append((revision, process.pid))
-        instances = {
+        found: dict[str, dict[int, int]] = {}
+        for child in instances(self.platform):
+            if child.running and child.label["deployment"] in self.ids:
+                revisions = found.setdefault(child.label["deployment"], {})
+                revisions[child.pid] = int(child.label["revision"])
+        newest = {
             pid
-            for running_now in found.values()
-            for revision, pid in running_now
-            if revision == max(running_now)[0]
+            for revisions in found.values()
+            for pid, revision in revisions.items()
+            if revision == max(revisions.values())
         }
-        return instances | {each.pid for each in keeper.children() if each.name() == "envoy"}
+        children = psutil.Process(self.keeper).children()
+        return newest | {each.pid for each in children if each.name() == "envoy"}
 
 
 async def press(restarter: Restarter, asked: argparse.Namespace) -> None:
@@ -168,7 +168,9 @@ def bench(platform: Platform, asked: argparse.Namespace) -> int:
         tally.versions[service].comes(release.version)
     keeper = platform.status()["processes"]["keeper"]
     ids = [shop.place(service)["id"] for service in (REST, GRAPH)]
-    restarter = Restarter(keeper, ids, shop, tally, random.Random(asked.seed), releases, live)
+    restarter = Restarter(
+        platform, keeper, ids, shop, tally, random.Random(asked.seed), releases, live
+    )
     news, began = News(platform), time.monotonic()
     news.start()
     asyncio.run(press(restarter, asked))

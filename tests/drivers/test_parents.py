@@ -30,6 +30,32 @@ async def made(stage: Stage) -> Child:
     return parent
 
 
+async def replaced(stage: Stage, before: Workload, wanted: Workload) -> None:
+    """Serve something else, as a rollout does it, and have its parent made."""
+    await stage.driver.start(wanted, 0)
+    name = f"{wanted.deployment}.{wanted.revision}.0"
+    await stage.driver.prove(wanted.deployment, name, wanted.health)
+    await stage.driver.admit(wanted.deployment, name)
+    await stage.driver.stop(before.deployment, f"{before.deployment}.{before.revision}.0")
+    async with asyncio.timeout(PATIENCE):
+        while not any(has_loaded(parent, wanted) for parent in stage.driver.children.preloads()):
+            await parents(stage).keep()
+            await asyncio.sleep(0.01)
+
+
+def has_loaded(parent: Child, wanted: Workload) -> bool:
+    return parent.ready and parent.label.version == wanted.artifact.digest
+
+
+def another(wanted: Workload, digest: str, revision: int) -> Workload:
+    artifact = replace(wanted.artifact, digest=digest)
+    return replace(wanted, artifact=artifact, revision=revision)
+
+
+def versions(stage: Stage) -> set[str]:
+    return {parent.label.version for parent in stage.driver.children.preloads()}
+
+
 def program_of(stage: Stage, name: str) -> str:
     child = stage.driver.children.get(name)
     assert child is not None
@@ -82,7 +108,7 @@ async def test_none_makes_room_for_another(stage: Stage) -> None:
     other = scaled(deployment())
     other = replace(other, artifact=replace(other.artifact, digest="another"))
     view = await stage.serving(other)
-    imports = imports_file(stage.host, other.deployment, other.revision)
+    imports = imports_file(stage.host, other.deployment, other.artifact.digest)
     async with asyncio.timeout(PATIENCE):
         while not imports.exists():
             await asyncio.sleep(0.01)
@@ -91,6 +117,66 @@ async def test_none_makes_room_for_another(stage: Stage) -> None:
     await parents(stage).keep(most=2)
     assert len(stage.driver.children.preloads()) == 2
     assert view.instances
+
+
+async def test_a_way_back_is_forked(stage: Stage) -> None:
+    first = scaled(id_ := deployment())
+    await stage.serving(first)
+    await made(stage)
+    second = another(first, "second", 2)
+    await replaced(stage, first, second)
+    back = replace(first, revision=3)
+    await replaced(stage, second, back)
+    assert program_of(stage, f"{id_}.3.0") == "codestore_sdk.preload"
+    assert versions(stage) == {first.artifact.digest, "second"}
+
+
+async def test_one_is_kept_of_what_was_left_with_its_code(stage: Stage) -> None:
+    first = scaled(id_ := deployment())
+    await stage.serving(first)
+    await made(stage)
+    second, third = another(first, "second", 2), another(first, "third", 3)
+    await replaced(stage, first, second)
+    await replaced(stage, second, third)
+    assert versions(stage) == {"second", "third"}
+    copies = {path.name for path in (stage.host.work / id_).glob("code-*")}
+    assert copies == {"code-second", "code-third"}
+
+
+async def test_what_was_left_makes_room(stage: Stage) -> None:
+    first = scaled(deployment())
+    await stage.serving(first)
+    await made(stage)
+    await replaced(stage, first, another(first, "second", 2))
+    other = scaled(deployment())
+    await stage.serving(other)
+    async with asyncio.timeout(PATIENCE):
+        while not imports_file(stage.host, other.deployment, other.artifact.digest).exists():
+            await asyncio.sleep(0.01)
+    await parents(stage).keep(most=2)
+    found = {
+        (parent.label.deployment.split(".")[1], parent.label.version)
+        for parent in stage.driver.children.preloads()
+    }
+    assert found == {(first.deployment, "second"), (other.deployment, other.artifact.digest)}
+
+
+async def test_what_does_not_scale_keeps_none_of_a_version_that_was_left(stage: Stage) -> None:
+    first = workload(id_ := deployment())
+    await stage.serving(first)
+    async with asyncio.timeout(PATIENCE):
+        while not await parents(stage).provide(first):
+            await asyncio.sleep(0.01)
+    second = another(first, "second", 2)
+    await stage.driver.start(second, 0)
+    await stage.driver.stop(id_, f"{id_}.1.0")
+    assert versions(stage) == set()
+
+
+async def test_another_release_of_the_platform_has_another_parent(stage: Stage) -> None:
+    wanted = scaled(deployment())
+    newer = replace(wanted, artifact=replace(wanted.artifact, runtime="/elsewhere/bin/python"))
+    assert parents(stage).needed(wanted) != parents(stage).needed(newer)
 
 
 async def test_who_runs_no_more_is_not_followed(stage: Stage) -> None:

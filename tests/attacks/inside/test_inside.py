@@ -20,8 +20,8 @@ FILES = {
     "the configuration of Envoy": "{data}/envoy.json",
     "the log of the control process": "{data}/logs/control.log",
     "the data of PostgreSQL": "{data}/postgres/PG_VERSION",
-    "what another one wrote": "{data}/work/{victim}/code-1/mine.txt",
-    "the code of another one": "{data}/work/{victim}/code-1/app/main.py",
+    "what another one wrote": "{code}/mine.txt",
+    "the code of another one": "{code}/app/main.py",
     "passwords of the host": "/etc/shadow",
     "who may become root": "/etc/sudoers",
     "memory of the kernel": "/proc/kcore",
@@ -68,7 +68,9 @@ NAMESPACES = {"users": "10000000", "mounts": "20000", "processes": "20000000", "
 
 
 def named(scene: Scene, text: str) -> str:
-    return text.format(data=scene.data, run=scene.run, victim=scene.victim["id"])
+    victim = scene.victim["id"]
+    (code,) = (scene.data / "work" / victim).glob("code-*")
+    return text.format(data=scene.data, run=scene.run, victim=victim, code=code)
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=FILES)

@@ -190,13 +190,13 @@ class ProcessDriver:
                 await self.children.until_ended(instance, grace)
 
     async def _clear(self, deployment: str) -> None:
-        """Delete the code of revisions that nothing runs any more."""
-        running = {child.label.revision for child in self.children.of(deployment)}
-        armed = self.standby.armed(deployment)
+        """Delete the code of versions that nothing runs any more, and nobody is forked for."""
+        running = {child.label.code for child in self.children.of(deployment)}
+        armed = self.standby.armed_code(deployment)
         if running:  # in standby nothing runs, and the next caller starts what is there
             kept = running if armed is None else running | {armed}
-            await self.standby.parents.drop(deployment, kept)
-            await asyncio.to_thread(clear_code, self._host, deployment, kept)
+            loaded = await self.standby.parents.tidy(deployment, kept)
+            await asyncio.to_thread(clear_code, self._host, deployment, kept | loaded)
 
     def _require(self, name: str) -> Child:
         child = self.children.get(name)

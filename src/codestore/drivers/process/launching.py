@@ -36,7 +36,7 @@ def service_spec(
     if on_port(workload):
         return replace(_spec(host, workload, name, label), port=True, greeting=WAKE_TIME)
     spec = _spec(host, workload, name, label)
-    imports = imports_file(host, workload.deployment, workload.revision)
+    imports = imports_file(host, workload.deployment, workload.artifact.digest)
     env = {**spec.env, "CODESTORE_IMPORTS": str(imports)}
     sockets = (("private", name), ("shared", workload.deployment))
     return replace(spec, env=env, sockets=sockets, parent=parent)
@@ -52,6 +52,7 @@ def service_label(workload: Workload, ordinal: int, phase: Phase = Phase.STARTIN
         workload.drain,
         phase,
         health=workload.health,
+        version=workload.artifact.digest,
     )
 
 
@@ -73,7 +74,7 @@ def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
     home = preload_folder(host, workload.deployment)
     log = host.logs / "preload" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    imports = imports_file(host, workload.deployment, workload.revision)
+    imports = imports_file(host, workload.deployment, workload.artifact.digest)
     python = workload.artifact.runtime or "python3"
     return ChildSpec(
         name=name,
@@ -81,7 +82,9 @@ def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
         env=_base(host, workload, home),
         cwd=str(home),
         log=str(log),
-        label=Label(name, PRELOAD, workload.revision, 0, 0.0).written(),
+        label=Label(
+            name, PRELOAD, workload.revision, 0, 0.0, version=workload.artifact.digest
+        ).written(),
         forks=True,
         memory=workload.resources.memory,
         user=owner(host, workload.deployment),
@@ -108,7 +111,7 @@ def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
         name=name,
         argv=_command(workload),
         env=_environment(host, workload, home),
-        cwd=str(code_folder(host, workload.deployment, workload.revision)),
+        cwd=str(code_folder(host, workload.deployment, workload.artifact.digest)),
         log=str(log),
         label=label.written(),
         memory=workload.resources.memory,

@@ -24,6 +24,7 @@ class Label:
 
     ``since`` is when the phase began, in Unix seconds; 0 means: when the process did. ``health``
     is how to ask it whether it is well; ``None``: it is not to be asked, or nobody knows how.
+    ``version`` is the digest of what it runs; empty where a release before us started it.
     """
 
     deployment: str
@@ -34,6 +35,12 @@ class Label:
     phase: Phase = Phase.STARTING
     since: float = 0.0
     health: Health | None = None
+    version: str = ""
+
+    @property
+    def code(self) -> str:
+        """What its copy of the code is called by; before versions had one, revisions had."""
+        return self.version or str(self.revision)
 
     def written(self) -> dict[str, str]:
         """Return the label as the keeper keeps it."""
@@ -45,6 +52,7 @@ class Label:
             "drain": str(self.drain),
             "phase": self.phase.value,
             "since": str(self.since),
+            "version": self.version,
         }
         if self.health:
             written |= {"health": self.health.path or "", "patience": str(self.health.timeout)}
@@ -67,6 +75,7 @@ class Label:
             phase=Phase(written["phase"]),
             since=float(written["since"]),
             health=_health(written),
+            version=written.get("version", ""),
         )
 
 

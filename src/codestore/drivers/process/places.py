@@ -1,8 +1,8 @@
 """Where things of a deployment are on this host, whose they are, and what it sees of the rest.
 
 Below its own folder, which it cannot change, a deployment has a home, a folder for what is
-temporary, and a copy of the code for each revision. The copies are made by us: nobody else can
-write where we do, or a link put there at the right moment would have us write anywhere.
+temporary, and a copy of the code for each version that it runs. The copies are made by us: nobody
+else can write where we do, or a link put there at the right moment would have us write anywhere.
 """
 
 import hashlib
@@ -22,6 +22,8 @@ from codestore.keeper.walls.view import View
 FIRST_USER: Final = 0x70000000
 """The first of the user ids that deployments have where the platform is root's; nobody else's."""
 USERS: Final = 0x0FFFFFFF
+SHORT: Final = 16
+"""Digits of a version's digest in the name of a file; one deployment has few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def view_of(host: Host, workload: Workload) -> View | None:
         return None
     deployment = workload.deployment
     home = home_folder(host, deployment)
-    code = code_folder(host, deployment, workload.revision)
+    code = code_folder(host, deployment, workload.artifact.digest)
     return View(
         read=(*host.shown, *_runtime(workload.artifact.runtime)),
         write=tuple(str(each) for each in (*_own_folders(host, deployment), code)),
@@ -110,18 +112,18 @@ def _give(path: Path, user: tuple[int, int] | None) -> None:
         os.chown(path, *user, follow_symlinks=False)
 
 
-def imports_file(host: Host, deployment: str, revision: int) -> Path:
+def imports_file(host: Host, deployment: str, version: str) -> Path:
     """Return where an instance writes down which libraries it had loaded when it was ready."""
-    return home_folder(host, deployment) / f".imports-{revision}.json"
+    return home_folder(host, deployment) / f".imports-{version[:SHORT]}.json"
 
 
 def provide_code(host: Host, workload: Workload) -> Path:
-    """Return the revision's own copy of the code, made when it is not there yet.
+    """Return a version's copy of the code, made when it is not there yet.
 
     A service may write beside its code. The sealed tree stays as it was pushed, and no other
     deployment sees what this one wrote.
     """
-    place = code_folder(host, workload.deployment, workload.revision)
+    place = code_folder(host, workload.deployment, workload.artifact.digest)
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -142,18 +144,18 @@ def provide_code(host: Host, workload: Workload) -> Path:
     return place
 
 
-def code_folder(host: Host, deployment: str, revision: int) -> Path:
-    """Return where a revision's copy of the code is."""
-    return host.work / deployment / f"code-{revision}"
+def code_folder(host: Host, deployment: str, version: str) -> Path:
+    """Return where a deployment's copy of a version's code is."""
+    return host.work / deployment / f"code-{version[:SHORT]}"
 
 
-def clear_code(host: Host, deployment: str, keep: Collection[int]) -> None:
-    """Delete the copies of revisions other than these."""
-    kept = {code_folder(host, deployment, revision) for revision in keep}
+def clear_code(host: Host, deployment: str, keep: Collection[str]) -> None:
+    """Delete the copies of versions other than these."""
+    kept = {code_folder(host, deployment, version) for version in keep}
     for place in (host.work / deployment).glob("code-*"):
         if place not in kept:
             shutil.rmtree(place, ignore_errors=True)
-    known = {imports_file(host, deployment, revision) for revision in keep}
+    known = {imports_file(host, deployment, version) for version in keep}
     for file in home_folder(host, deployment).glob(".imports-*"):
         if file not in known:
             file.unlink(missing_ok=True)

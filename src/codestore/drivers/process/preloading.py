@@ -1,31 +1,34 @@
 """Parents: processes that have a version's libraries loaded, to be forked when it is started.
 
-One for each deployment and revision, because whom it forks is behind the walls that it is behind.
+One for each deployment and version, because whom it forks is behind the walls that it is behind.
 It is made from the list of libraries that one of the instances wrote down: when the deployment that
 sleeps has no process left, or soon after the first instance of one that scales is ready. It ends
-when it was not needed for long, or with its revision.
+when it was not needed for long, or with its version; where it scales, the version before keeps its
+own one for so long, so that a way back is quick.
 """
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Collection
 
 import structlog
 
 from codestore.domain.instances import Workload
-from codestore.drivers.process.child import ended
+from codestore.drivers.process.child import Child, ended
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     on_port,
     preload_spec,
 )
-from codestore.drivers.process.places import Host, imports_file
+from codestore.drivers.process.places import SHORT, Host, imports_file
 from codestore.keeper.errors import KeeperError
 
 KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
 MOST = 16  # parents at a time; the one that was needed longest ago makes room
 UNFIT = "exit code 3"  # of a parent whose libraries start threads or connect
+_PREFIX = "preload."
 log = structlog.get_logger(__name__)
 
 
@@ -50,7 +53,7 @@ class Parents:
             return None
         if workload.artifact.digest in self._unfit:
             return None
-        name = _name(workload.deployment, workload.revision)
+        name = _name(workload)
         if self._children.get(name) is not None:
             self._needed[name] = time.monotonic()
         return name
@@ -63,7 +66,7 @@ class Parents:
         says why.
         """
         name = self.needed(workload)
-        imports = imports_file(self._host, workload.deployment, workload.revision)
+        imports = imports_file(self._host, workload.deployment, workload.artifact.digest)
         await self._bury()
         if name is None or not imports.is_file():
             return False
@@ -91,17 +94,26 @@ class Parents:
     async def keep(self, most: int = MOST) -> None:
         """Make a missing parent of a version that is followed; to be called now and then.
 
-        Not at once when an instance is ready: a rollout has better things to do. One at a time,
-        and none makes room for another, which would go round in circles.
+        Not at once when an instance is ready: a rollout has better things to do. One at a time.
+        Those of versions that were left make room; among those that are followed none does so for
+        another, which would go round in circles.
         """
-        running = {(held.label.deployment, held.label.revision) for held in self._children.all()}
-        there = {held.name for held in self._children.preloads() if held.ending is None}
+        running = {(held.label.deployment, held.label.code) for held in self._children.all()}
+        followed = {}
         for deployment, workload in list(self._followed.items()):
-            if (deployment, workload.revision) not in running:
+            if (deployment, workload.artifact.digest) in running:
+                followed[self.needed(workload)] = workload
+            else:
                 del self._followed[deployment]
-            elif self.needed(workload) in there or len(there) >= most:
+        there = self._there()
+        for name, workload in followed.items():
+            if name in there:
                 continue
-            elif await self.provide(workload):
+            left = [other for other in there if other not in followed]
+            if len(there) >= most and not left:
+                return
+            if await self.provide(workload):
+                await self.collect(most=most)
                 return
 
     async def release(self) -> None:
@@ -113,7 +125,7 @@ class Parents:
         """End the parents that nobody needed for ``kept`` seconds, and those beyond ``most``."""
         await self._bury()
         now = time.monotonic()
-        running = {held.name for held in self._children.preloads() if held.ending is None}
+        running = self._there()
         for name in running:
             self._needed.setdefault(name, now)  # made before this process was started
         by_need = sorted(running, key=lambda name: self._needed[name], reverse=True)
@@ -121,12 +133,32 @@ class Parents:
             if place >= most or now - self._needed[name] >= kept:
                 await self._end(name)
 
-    async def drop(self, deployment: str, keep: Collection[int] = ()) -> None:
-        """End the parents of a deployment, but for those of some revisions."""
-        kept = {_name(deployment, revision) for revision in keep}
-        for held in self._children.preloads():
-            if held.name.startswith(f"{_name(deployment)}.") and held.name not in kept:
-                await self._end(held.name)
+    async def tidy(self, deployment: str, used: Collection[str]) -> set[str]:
+        """End the parents of versions that are not used; return the versions that have one still.
+
+        Where it scales, the one that was needed last may stay: for a way back.
+        """
+        own = {held.name: held.label.code for held in self._of(deployment) if not held.ending}
+        left = sorted(
+            (name for name, version in own.items() if version not in used),
+            key=lambda name: self._needed.get(name, 0.0),
+        )
+        for name in left[:-1] if deployment in self._followed else left:
+            await self._end(name)
+            del own[name]
+        return set(own.values())
+
+    async def drop(self, deployment: str) -> None:
+        """End the parents of a deployment."""
+        for held in self._of(deployment):
+            await self._end(held.name)
+
+    def _of(self, deployment: str) -> list[Child]:
+        start = f"{_PREFIX}{deployment}."
+        return [held for held in self._children.preloads() if held.name.startswith(start)]
+
+    def _there(self) -> set[str]:
+        return {held.name for held in self._children.preloads() if held.ending is None}
 
     async def _bury(self) -> None:
         """Forget those that have ended; remember of those that cannot be forked that it is so."""
@@ -147,6 +179,11 @@ class Parents:
             await self._children.forget(name)
 
 
-def _name(deployment: str, revision: int | None = None) -> str:
-    """Return the name of a parent, or how those of a deployment begin."""
-    return f"preload.{deployment}" if revision is None else f"preload.{deployment}.{revision}"
+def _name(workload: Workload) -> str:
+    """Return the name of a version's parent, in the environment that the version runs in.
+
+    Another release of the platform brings other environments: its instances need other parents.
+    """
+    artifact = workload.artifact
+    runtime = hashlib.sha256((artifact.runtime or "").encode()).hexdigest()[:8]
+    return f"{_PREFIX}{workload.deployment}.{artifact.digest[:SHORT]}.{runtime}"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Mapping
 
 import psutil
 import structlog
@@ -25,7 +26,7 @@ from codestore.drivers.process.rounds import Rounds
 from codestore.keeper.errors import AWAKE, KeeperError
 
 log = structlog.get_logger(__name__)
-REVISION = "revision"  # in the label of a watch: what the next caller starts
+REVISION, VERSION = "revision", "version"  # in the label of a watch: what the next caller starts
 FAREWELLS = 1.5  # seconds in which connections that nobody uses any more are closed
 BETWEEN = 0.1  # seconds between two tries to freeze
 SHORT = 0.08  # share of the host's memory below which it is short
@@ -104,7 +105,8 @@ class ProcessStandby:
     async def arm(self, workload: Workload, queue: int) -> None:
         """Have the next caller start an instance, forked from a parent where there is one."""
         deployment = workload.deployment
-        if not code_folder(self._host, deployment, workload.revision).exists():
+        version = workload.artifact.digest
+        if not code_folder(self._host, deployment, version).exists():
             await asyncio.to_thread(provide_code, self._host, workload)
         name = instance_name(deployment, workload.revision, 0)
         port = on_port(workload)
@@ -114,7 +116,8 @@ class ProcessStandby:
         spec = waking_spec(self._host, workload, name, label, self.parents.needed(workload))
         try:
             await self._children.listen(socket, queue)
-            await self._children.watch(socket, spec, {REVISION: str(workload.revision)})
+            wakes = {REVISION: str(workload.revision), VERSION: version}
+            await self._children.watch(socket, spec, wakes)
         except KeeperError as error:
             raise refused(error) from error
 
@@ -135,11 +138,21 @@ class ProcessStandby:
 
     def armed(self, deployment: str) -> int | None:
         """Return the revision that the next caller starts."""
+        revision = self._wakes(deployment).get(REVISION)
+        return None if revision is None else int(revision)
+
+    def armed_code(self, deployment: str) -> str | None:
+        """Return what the copy of the code is called by that the next caller starts."""
+        wakes = self._wakes(deployment)
+        return wakes.get(VERSION) or wakes.get(REVISION)
+
+    def _wakes(self, deployment: str) -> Mapping[str, str]:
+        """Return the label of whichever watch would start something."""
         for socket in (deployment, held_socket(deployment)):
-            revision = (self._children.watch_on(socket) or {}).get(REVISION)
-            if revision is not None:
-                return int(revision)
-        return None
+            label = self._children.watch_on(socket) or {}
+            if REVISION in label:
+                return label
+        return {}
 
     async def look_after(self) -> None:
         """Watch the host's memory and collect parents, until cancelled."""

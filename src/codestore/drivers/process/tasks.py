@@ -31,7 +31,14 @@ class ProcessTasks:
     async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
         """Run and wait; at most ``timeout`` seconds, then it is ended and has failed."""
         child_name = f"{workload.deployment}.{name}"
-        label = Label(workload.deployment, TASK, workload.revision, 0, workload.drain)
+        label = Label(
+            workload.deployment,
+            TASK,
+            workload.revision,
+            0,
+            workload.drain,
+            version=workload.artifact.digest,
+        )
         await asyncio.to_thread(provide_code, self._host, workload)
         try:
             await self._children.spawn(task_spec(self._host, workload, child_name, label))
