@@ -45,6 +45,13 @@ def test_a_password_matches_itself_only(word: str) -> None:
     assert passwords.hashed(Secret(word), "a5" * 32) != kept
 
 
+def test_to_compare_with_nothing_costs_as_much_as_with_a_password() -> None:
+    nothing, kept = passwords.unmatched(), passwords.hashed(Secret("correct horse"), "5a" * 32)
+    assert nothing.split("$")[:4] == kept.split("$")[:4]
+    assert [len(part) for part in nothing.split("$")] == [len(part) for part in kept.split("$")]
+    assert not passwords.matches(Secret("correct horse"), nothing)
+
+
 @pytest.mark.parametrize("length", [0, 11, 257])
 def test_a_password_is_long_enough_and_has_an_end(length: int) -> None:
     with pytest.raises(Fault) as caught:

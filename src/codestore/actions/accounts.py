@@ -21,7 +21,7 @@ from codestore.domain.secret import Secret
 from codestore.domain.services import User
 from codestore.ports import Page
 
-_NOBODY = passwords.hashed(Secret("nobody has this password"), "00" * 32)
+_NOBODY = passwords.unmatched()
 """Compared with when there is no such account, so that finding out takes as long."""
 
 

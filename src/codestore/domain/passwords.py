@@ -35,6 +35,11 @@ def hashed(password: Secret, salt: str) -> str:
     return f"scrypt${_LOG_N}${_R}${_P}${salt}${_scrypt(password, salt, _LOG_N, _R, _P)}"
 
 
+def unmatched() -> str:
+    """Return what no password matches; to find that out costs as much as with one that is kept."""
+    return f"scrypt${_LOG_N}${_R}${_P}${'00' * _BYTES}${'00' * _BYTES}"
+
+
 def matches(password: Secret, kept: str) -> bool:
     """Whether this is the password; compared in constant time."""
     _, log_n, r, p, salt, digest = kept.split("$")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import socket
 import struct
 import time
@@ -68,12 +69,13 @@ class Target:
         found = {name: place["url"].rpartition("/")[2] for name, place in self.places.items()}
         self.hashes = found
 
-    def say(self, data: bytes, more: int = 0, source: str = "") -> list[Answer]:
+    def say(self, data: bytes, more: int = 0, source: str = "", once: bool = False) -> list[Answer]:
         """Send bytes as they are; return the answers until the line is closed or quiet.
 
         Each line comes from an address of its own, unless ``source`` is said: guesses are counted.
-        Ends at once when ``more`` answers are there. A line that stays open is quiet when nothing
-        came for ``QUIET`` seconds after an answer.
+        Ends at once when ``more`` whole answers are there. A line that stays open is quiet when
+        nothing came for ``QUIET`` seconds after an answer. Whoever asks ``once`` hangs up after a
+        whole answer, and need not wait for the quiet.
         """
         received, ended = b"", time.monotonic() + PATIENCE
         there, number = ("127.0.0.1", self.port), next(_lines)
@@ -86,6 +88,8 @@ class Target:
                     line.settimeout(QUIET)
                     if more and len(answers(received)) >= more:
                         break
+                    if once and is_whole(received):
+                        line.shutdown(socket.SHUT_WR)
             except (TimeoutError, ConnectionResetError, BrokenPipeError):
                 pass
         return answers(received)
@@ -97,7 +101,7 @@ class Target:
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         head = f"{method} {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n"
-        (answer,) = self.say(head.encode("latin-1"))
+        (answer,) = self.say(head.encode("latin-1"), once=True)
         return answer
 
     def seen(self) -> list[str]:
@@ -108,6 +112,13 @@ class Target:
     def key(self, place: str) -> dict[str, str]:
         """Return the header that opens a place."""
         return {KEY: self.places[place]["key"]}
+
+
+def is_whole(received: bytes) -> bool:
+    """Whether all of an answer is there whose length is told."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
 
 
 def answers(received: bytes) -> list[Answer]:
