@@ -17,6 +17,7 @@ from codestore.domain.people import Organization, Password, Token
 from codestore.domain.roles import Role
 from codestore.domain.secrets import DataKey, Scope, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
+from codestore.domain.verification import Release, Verification
 from codestore.domain.versions import Seal, Version
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -134,6 +135,6 @@ DRAWN = {
     for kind in (
         *(User, Organization, Token, Password, Entry, Service, Project, Environment, Version),
         *(Deployment, Key, Client, Usage, Event),
-        *(DataKey, SealedSecret, SecretSet),
+        *(DataKey, SealedSecret, SecretSet, Verification, Release),
     )
 }

@@ -195,6 +195,13 @@ class FakeGateway:
         if self.away:
             raise unavailable("gateway_unavailable", "The gateway does not answer", "no answer")
 
+    async def knock(self, hash_: str, key: Secret) -> int:
+        self._reach()
+        route = self.routes.get(hash_)
+        if route is None:
+            return 404
+        return 200 if key in route.keys else 403
+
     def url(self, hash_: str) -> str:
         return f"http://fake/{hash_}"
 
@@ -323,6 +330,7 @@ def make_world(store: Store, manifest: Manifest) -> World:
         driver=driver,
         standby=driver,
         tasks=driver,
+        intruder=driver,
         logs=driver,
         databases=databases,
         builder=builder,

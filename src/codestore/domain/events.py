@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     BUDGET_BURNING = "budget_burning"
     BUDGET_CALM = "budget_calm"
     KEYS = "keys"
+    BREACHED = "breached"
     REMOVED = "removed"
 
 

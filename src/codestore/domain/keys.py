@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from codestore.domain.deployments import Deployment
-from codestore.domain.environments import POLICIES, Policy
+from codestore.domain.environments import POLICIES, PROJECT_KINDS, Policy
 from codestore.domain.faults import conflict, invalid
 from codestore.domain.names import shown
 from codestore.domain.routing import Access
@@ -124,6 +124,13 @@ def hint_of(key: Secret) -> str:
 def opens(key: Key, policy: Policy, now: datetime) -> bool:
     """Whether a key of the right scope opens environments with this policy."""
     return key.open_at(now) and (key.kind is KeyKind.DEVELOPER or policy.clients)
+
+
+def key_scope(deployment: Deployment) -> str:
+    """Return what the keys of a deployment belong to; nothing where none is needed."""
+    if POLICIES[deployment.kind].access is Access.PUBLIC:
+        return ""
+    return str(deployment.project if deployment.kind in PROJECT_KINDS else deployment.service)
 
 
 def opened(kind: KeyKind, scope: str, held: Iterable[Deployment]) -> list[Deployment]:

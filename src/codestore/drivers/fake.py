@@ -6,7 +6,7 @@ run out of requests) is done by the verbs at the end, so that a test chooses whe
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,12 +24,13 @@ from codestore.domain.manifest import Health, RunKind
 from codestore.domain.routing import Endpoint
 from codestore.domain.secret import Secret
 from codestore.domain.standby import Depth
+from codestore.domain.verification import CONTROLS, REACHED, Aim, Attempt
 
 WAKE_TIME = 0.01  # seconds that a caller waited for a wake
 
 
 class FakeDriver:
-    """Implements the doors ``Driver``, ``Standby``, ``Tasks`` and ``Logs`` in memory.
+    """Implements the doors ``Driver``, ``Standby``, ``Tasks``, ``Intruder`` and ``Logs``.
 
     ``broken`` holds digests whose instances never become ready, ``crashing`` those that end when
     a caller starts them, ``unhealthy`` those that fail their health check, ``unmigratable`` those
@@ -39,6 +40,8 @@ class FakeDriver:
     stays connected. ``sockets`` are those that are held: one of each deployment, which its
     instances share, and a private one of each instance; ``wakes`` counts how often callers woke it.
     ``environments`` are the variables that each instance was started with.
+    ``leaks`` is what a deployment reaches of whose; what is ``blocked`` it cannot do although it
+    should; ``intrusions`` are the deployments that were verified.
     ``midway`` is called in the middle of what the world does not do at a stroke.
     """
 
@@ -63,6 +66,9 @@ class FakeDriver:
         self.unhealthy: set[str] = set()
         self.unmigratable: set[str] = set()
         self.migrations: list[tuple[str, str]] = []
+        self.intrusions: list[str] = []
+        self.leaks: set[tuple[str, Aim, str]] = set()
+        self.blocked: set[tuple[str, Aim]] = set()
         self.lines: dict[str, list[LogLine]] = {}
         self.digests: dict[str, str] = {}
         self.environments: dict[str, Mapping[str, Secret]] = {}
@@ -213,6 +219,19 @@ class FakeDriver:
         if workload.artifact.digest in self.unmigratable:
             return TaskResult(False, "exit code 1", ("no such column",))
         return TaskResult(True, "exit code 0")
+
+    async def attempt(
+        self, workload: Workload, attempts: Sequence[Attempt], timeout: float
+    ) -> list[str]:
+        """Try everything: what must succeed does, and besides that what leaks."""
+        self.intrusions.append(workload.deployment)
+        return [self._tried(workload.deployment, each) for each in attempts]
+
+    def _tried(self, deployment: str, attempt: Attempt) -> str:
+        if (deployment, attempt.aim) in self.blocked:
+            return "EACCES"
+        leaks = (deployment, attempt.aim, attempt.whose) in self.leaks
+        return REACHED if leaks or attempt.aim in CONTROLS else "ENOENT"
 
     async def tail(self, deployment: str, count: int) -> list[LogLine]:
         """Return the newest lines."""

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
+
 from codestore.domain.faults import failed
-from codestore.domain.routing import Route
+from codestore.domain.routing import KEY_HEADER, Route
+from codestore.domain.secret import Secret
 from codestore.gateway.admin import EnvoyAdmin, away
 from codestore.gateway.discovery import DiscoveryServer
 from codestore.gateway.resources import platform_resources, resources
@@ -47,6 +50,7 @@ class EnvoyGateway:
         self._timeout = timeout
         self._held: dict[str, tuple[Resource, ...]] = {}
         self._snapshot: Snapshot | None = None
+        self._caller: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
         """Open the socket where Envoy asks for its configuration."""
@@ -59,6 +63,8 @@ class EnvoyGateway:
             self._following.cancel()
         await self._discovery.stop()
         await self._admin.close()
+        if self._caller is not None:
+            await self._caller.aclose()
 
     async def restore(self, routes: Sequence[Route]) -> None:
         """Want exactly these routes. Does not wait: Envoy may not run yet; see ``settled``."""
@@ -98,6 +104,19 @@ class EnvoyGateway:
     def published(self, hash_: str) -> Route | None:
         """Return the route as Envoy last confirmed it."""
         return self._published.get(hash_)
+
+    async def knock(self, hash_: str, key: Secret) -> int:
+        """Call a route with a key, as anybody would; return the status of the answer.
+
+        Raises an UNAVAILABLE fault when there is none.
+        """
+        if self._caller is None:
+            self._caller = httpx.AsyncClient(timeout=self._timeout, trust_env=False)
+        try:
+            headers = {KEY_HEADER: key.reveal()}
+            return (await self._caller.get(f"{self.url(hash_)}/", headers=headers)).status_code
+        except httpx.HTTPError as error:
+            raise away(type(error).__name__) from None
 
     def url(self, hash_: str) -> str:
         """Return the address people use, with no trailing slash."""

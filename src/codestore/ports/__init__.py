@@ -11,7 +11,7 @@ from codestore.ports.databases import Databases
 from codestore.ports.gateway import Calls, Counters, Gateway, Reading, Traffic
 from codestore.ports.identities import Asked, Identities, Identity, Pending
 from codestore.ports.keyring import Keyring
-from codestore.ports.running import Driver, Logs, Standby, Tasks
+from codestore.ports.running import Driver, Intruder, Logs, Standby, Tasks
 from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies, Trail
 from codestore.ports.vault import Vault
 
@@ -27,6 +27,7 @@ __all__ = [
     "Gateway",
     "Identities",
     "Identity",
+    "Intruder",
     "Keyring",
     "Logs",
     "N",

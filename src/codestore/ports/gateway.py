@@ -7,6 +7,7 @@ from typing import Protocol
 
 from codestore.domain.canary import Tally
 from codestore.domain.routing import Route
+from codestore.domain.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,12 @@ class Gateway(Protocol):
 
     async def restore(self, routes: Sequence[Route]) -> None:
         """Take the whole set at the start of the control process."""
+
+    async def knock(self, hash_: str, key: Secret) -> int:
+        """Call a route with a key, as anybody would; return the status of the answer.
+
+        Raises an UNAVAILABLE fault when there is none.
+        """
 
     def url(self, hash_: str) -> str:
         """Return the address people use, with no trailing slash."""

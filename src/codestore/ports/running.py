@@ -1,12 +1,13 @@
 """Where versions run: instances awake and asleep, tasks, and what they print."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from codestore.domain.faults import Letter
 from codestore.domain.instances import LogLine, TaskResult, View, Workload
 from codestore.domain.manifest import Health
+from codestore.domain.verification import Attempt
 
 
 class Driver(Protocol):
@@ -79,6 +80,19 @@ class Tasks(Protocol):
 
     async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
         """Run and wait; at most ``timeout`` seconds, then it is ended and has failed."""
+
+
+class Intruder(Protocol):
+    """Tries, from inside a deployment, what its walls should keep from it."""
+
+    async def attempt(
+        self, workload: Workload, attempts: Sequence[Attempt], timeout: float
+    ) -> list[str]:
+        """Try everything with what the deployment has; return an answer for each, in order.
+
+        Needs no instance, and wakes none. At most ``timeout`` seconds: what has no answer by then
+        has an empty one. Answers are those of :mod:`codestore.domain.verification`.
+        """
 
 
 class Logs(Protocol):

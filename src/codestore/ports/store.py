@@ -17,12 +17,14 @@ from codestore.domain.people import Organization, Password, Token
 from codestore.domain.promise import Hour
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
+from codestore.domain.verification import Release, Verification
 from codestore.domain.versions import Version
 
 Person = User | Organization | Token | Password
 Sealed = DataKey | SealedSecret | SecretSet
 Opening = Key | Client | Usage
-Noun = Person | Service | Project | Environment | Version | Deployment | Opening | Sealed
+Verified = Verification | Release
+Noun = Person | Service | Project | Environment | Version | Deployment | Opening | Sealed | Verified
 EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
 N = TypeVar(
     "N",
@@ -41,6 +43,8 @@ N = TypeVar(
     DataKey,
     SealedSecret,
     SecretSet,
+    Verification,
+    Release,
 )
 
 

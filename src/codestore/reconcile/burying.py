@@ -7,6 +7,7 @@ from codestore.domain.environments import Environment
 from codestore.domain.events import Event, EventKind, event_of
 from codestore.domain.keys import Key
 from codestore.domain.services import Service
+from codestore.domain.verification import Verification
 from codestore.domain.versions import Version
 from codestore.ports import Records
 from codestore.reconcile.doors import Doors
@@ -29,7 +30,8 @@ async def bury(deployment: Deployment, untold: Sequence[Event], doors: Doors) ->
             return
         gone = event_of(deployment, EventKind.REMOVED, "removed, with its data", now)
         await records.emit(*untold, gone)
-        await records.remove(deployment)
+        verified = await records.find(Verification, id=deployment.id)
+        await records.remove(deployment, *verified)
         await safe.forget_sets(deployment.id)
         await records.remove(*await safe.at(deployment.scope))
         if left == {deployment.id}:

@@ -8,6 +8,7 @@ from codestore.ports import (
     Databases,
     Driver,
     Gateway,
+    Intruder,
     Keyring,
     Logs,
     Standby,
@@ -27,6 +28,7 @@ class Doors:
     driver: Driver
     standby: Standby
     tasks: Tasks
+    intruder: Intruder
     logs: Logs
     databases: Databases
     builder: Builder

@@ -128,7 +128,7 @@ async def _perform(  # noqa: C901 - one arm per step, the checker proves that no
         case Migrate():
             await _migrate(subject, doors)
         case Start(revision, ordinal):
-            await doors.driver.start(await _workload(subject, revision, doors), ordinal)
+            await doors.driver.start(await workload_of(subject, revision, doors), ordinal)
         case Prove(instance, revision):
             await _prove(subject, instance, revision, doors)
         case Admit(instance):
@@ -173,11 +173,11 @@ async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Door
             await doors.standby.thaw(id_, instance)
         case StopFrozen(instance):
             await doors.standby.stop_frozen(
-                await _workload(subject, subject.deployment.spec.revision, doors), instance
+                await workload_of(subject, subject.deployment.spec.revision, doors), instance
             )
         case Arm():
             await doors.standby.arm(
-                await _workload(subject, subject.deployment.spec.revision, doors), wanted.queue
+                await workload_of(subject, subject.deployment.spec.revision, doors), wanted.queue
             )
         case Disarm():
             await doors.standby.disarm(id_)
@@ -187,9 +187,10 @@ async def _rest(step: StandbyStep, subject: Subject, wanted: Wanted, doors: Door
             assert_never(step)
 
 
-async def _workload(
+async def workload_of(
     subject: Subject, revision: int, doors: Doors, run: Run | None = None
 ) -> Workload:
+    """Describe what to run of a revision, whose artifact is prepared unless it is."""
     seal = subject.of(revision).seal
     artifact = await doors.builder.prepared(seal) or await doors.builder.prepare(seal)
     return workload(subject, revision, artifact, doors, run)
@@ -200,7 +201,7 @@ async def _migrate(subject: Subject, doors: Doors) -> None:
     revision = subject.deployment.spec.revision
     run = Run(RunKind.COMMAND, manifest.migrate)
     name = f"migrate-{revision}"
-    work = await _workload(subject, revision, doors, run)
+    work = await workload_of(subject, revision, doors, run)
     result = await doors.tasks.run(work, name, MIGRATION_TIMEOUT)
     if not result.succeeded:
         detail = f"{' '.join(manifest.migrate)}: {result.ending}."

@@ -9,14 +9,14 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES
 from codestore.domain.faults import Fault
 from codestore.domain.instances import Artifact
-from codestore.domain.keys import Key
+from codestore.domain.keys import Key, key_scope
 from codestore.domain.routing import Route
 from codestore.domain.versions import Version
 from codestore.plan.canary import remembered
 from codestore.plan.desired import awake_at, desired, routed
 from codestore.plan.standby import may_be_armed
 from codestore.reconcile.doors import Doors
-from codestore.reconcile.subject import Guests, Subject, all_secrets, key_scope, workload
+from codestore.reconcile.subject import Guests, Subject, all_secrets, workload
 
 SIDE_BY_SIDE = 32
 log = structlog.get_logger(__name__)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from codestore.domain.deployments import Deployment
-from codestore.domain.environments import POLICIES, PROJECT_KINDS
+from codestore.domain.environments import POLICIES
 from codestore.domain.faults import Fault
 from codestore.domain.instances import Artifact, Workload
-from codestore.domain.keys import Key, KeyKind, opens
+from codestore.domain.keys import Key, KeyKind, key_scope, opens
 from codestore.domain.manifest import Run
 from codestore.domain.overrides import Override, resources
-from codestore.domain.routing import Access, Caller, Route
+from codestore.domain.routing import Caller, Route
 from codestore.domain.secret import Secret
 from codestore.domain.secrets import DataKey, SecretSet, SetRef
 from codestore.domain.versions import Seal, Version
@@ -150,13 +150,6 @@ async def guests_of(records: Records, doors: Doors, deployment: Deployment) -> G
     scope = key_scope(deployment)
     keys = await records.find(Key, scope=scope) if scope else []
     return Guests.among(keys, deployment, doors.vault, doors.clock.now())
-
-
-def key_scope(deployment: Deployment) -> str:
-    """Return what the keys of a deployment belong to; nothing where none is needed."""
-    if POLICIES[deployment.kind].access is Access.PUBLIC:
-        return ""
-    return str(deployment.project if deployment.kind in PROJECT_KINDS else deployment.service)
 
 
 def workload(

@@ -14,7 +14,7 @@ from codestore.store.connections import sqlalchemy_url
 from codestore.store.errors import translated
 from codestore.store.tables import SCHEMA
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision in ``migrations/versions``."""
 
 _REVISION = text(f"SELECT version_num FROM {SCHEMA}.alembic_version")  # noqa: S608 - a constant

@@ -11,6 +11,7 @@ from codestore.domain.names import shown
 from codestore.domain.people import Organization, Password, Token
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service, User
+from codestore.domain.verification import Release, Verification
 from codestore.domain.versions import Version
 from codestore.ports import Noun
 
@@ -144,6 +145,8 @@ SHAPES: dict[type[Noun], Shape] = {
         ),
     ),
     Usage: Shape("usage", ()),
+    Verification: Shape("verification", ("organization", "state")),
+    Release: Shape("release", ()),
 }
 
 

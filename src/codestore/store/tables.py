@@ -43,6 +43,7 @@ _INDEXED = {
     "data_key": (("organization",),),
     "secret": (("data_key",),),
     "secret_set": (("deployment",), ("data_key",)),
+    "verification": (("organization",), ("state",)),
 }
 
 

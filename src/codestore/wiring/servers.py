@@ -6,6 +6,8 @@ from pathlib import Path
 
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.secret import Secret
+from codestore.domain.verification import Aim
+from codestore.drivers.process.intruding import Landmarks
 from codestore.drivers.process.places import Host
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
 from codestore.keeper.client import KeeperClient
@@ -65,6 +67,24 @@ async def service_host(settings: Settings, keeper: KeeperClient) -> Host:
         # A program's libraries are beside its folder; what else is there is nobody's business.
         shown += [str(each) for each in (folder, folder.parent / "lib") if folder.is_absolute()]
     return Host(settings.work, settings.service_logs, settings.service_path, walls, tuple(shown))
+
+
+def landmarks(settings: Settings) -> Landmarks:
+    """Return where on this host is what belongs to the platform, and to nobody inside a cell."""
+    return Landmarks(
+        {
+            Aim.MASTER_KEY: settings.master_key,
+            Aim.KEYRING: settings.keyring,
+            Aim.PROFILE: settings.profile,
+            Aim.BUNDLES: settings.artifacts / "bundles",
+            Aim.CLUSTER: settings.postgres,
+            Aim.PLATFORM_LOGS: settings.logs,
+            Aim.KEEPER: settings.run / "keeper.sock",
+            Aim.ADMIN: settings.run / "admin.sock",
+            Aim.DISCOVERY: settings.run / "xds.sock",
+            Aim.API: settings.run / "s" / "api",
+        }
+    )
 
 
 async def run_envoy(settings: Settings, keeper: KeeperClient) -> None:

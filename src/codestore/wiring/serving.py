@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
+from codestore import __version__
 from codestore.actions.devices import Provider
 from codestore.actions.office import Office
 from codestore.actions.queries import Seen
@@ -25,6 +26,7 @@ from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.services import User
 from codestore.drivers.process.driver import ProcessDriver
+from codestore.drivers.process.intruding import ProcessIntruder
 from codestore.drivers.process.logs import FileLogs
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
@@ -39,13 +41,14 @@ from codestore.reconcile.letting_in import end_keys, let_in
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.restoring import restored_routes
 from codestore.reconcile.scaling import Scaler
+from codestore.reconcile.verifying import Verifier
 from codestore.settings import OpenId, Settings
 from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
 from codestore.wire import PlanView
 from codestore.wire.status import StatusView
 from codestore.wiring.listening import Server
-from codestore.wiring.servers import database_server, run_envoy, service_host
+from codestore.wiring.servers import database_server, landmarks, run_envoy, service_host
 from codestore.wiring.telling import canary_tally, next_plan, platform_status
 from codestore.wiring.welcoming import welcome
 
@@ -75,6 +78,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
             driver=driver,
             standby=driver.standby,
             tasks=ProcessTasks(driver.children, host, logs.tail_of),
+            intruder=ProcessIntruder(driver.children, host, logs.tail_of, landmarks(settings)),
             logs=logs,
             databases=databases,
             builder=UvBuilder(settings.artifacts, settings.build_environment),
@@ -126,6 +130,7 @@ async def _run(
     async def keys_in_force(deployments: Iterable[Deployment]) -> None:
         await let_in(deployments, doors)
 
+    verifier = Verifier(doors, __version__)
     desk = Desk(
         office,
         bulletin,
@@ -144,6 +149,7 @@ async def _run(
         work = (
             Loop(doors).run(),
             Scaler(doors).run(),
+            verifier.run(),
             bulletin.run(),
             keep_count(doors),
             end_keys(doors),
