@@ -356,7 +356,13 @@ class Acts:
         driver = world.driver
         for each in (driver.instances, driver.armed, driver.coming, driver.held, driver.sockets):
             each.clear()
-        for gone in (driver.waiting, driver.woken, driver.occupied, world.gateway.routes):
+        for gone in (
+            driver.called_off,
+            driver.waiting,
+            driver.woken,
+            driver.occupied,
+            world.gateway.routes,
+        ):
             gone.clear()
 
     def _held(self, kind: str) -> Deployment | None:

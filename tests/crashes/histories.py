@@ -126,6 +126,24 @@ FIXED: tuple[History, ...] = (
         name="excluded between two turns",
     ),
     History(
+        "service",
+        ASGI,
+        (
+            *(Op("outage", ("gateway",), wait="2"), Op("push", ("", False, None), wait="5")),
+            *(Op("outage", ("gateway",), wait="concluded"), Op("remove", wait="")),
+        ),
+        name="removed without a gateway",
+    ),
+    History(
+        "shop",
+        COMMAND,
+        (
+            Op("push", ("unhealthy", False, None), wait="", split=1),
+            Op("set_secret", ("private", "two", True), wait="2", split=3),
+        ),
+        name="a secret beside a change that fails",
+    ),
+    History(
         "nothing",
         ASGI,
         (

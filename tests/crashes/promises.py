@@ -238,11 +238,13 @@ class Promises:
             # What a process that died had done and not told of is undone with that: a later pause
             # finds the share that people know.
             self.shares[held.id, new.split.revision] = (told_of, progress.since)
-        if share is not None and held.busy and held.spec.revision == share.revision:
-            ready = {i.private for i in self._of(held.id) if i.state is READY}
+        if share is not None and progress and held.spec.revision == share.revision:
+            # Who came later, when all were lost, may not have proved itself: it has to, again.
+            own = [i for i in self._of(held.id) if i.since <= progress.since]
+            ready = {i.private for i in own if i.state is READY}
             there = {each.address for each in share.endpoints} <= ready
             led = new.split is not None or new.unavailable is not None
-            assert led or not there or told_of is None, "its share is lost"
+            assert led or not there or told_of is None or not held.busy, "its share is lost"
 
     def freeze(self, deployment: str, instance: str, queue: int) -> None:
         held, asked = self._known(deployment), self._instance(deployment, instance)

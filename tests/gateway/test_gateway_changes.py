@@ -154,6 +154,11 @@ async def test_without_an_envoy_a_change_times_out_and_is_made_later(stage, make
     await gateway.restore([])
     with pytest.raises(Fault, match="0 Envoy"):
         await gateway.publish(make_route("a", service.address))
+    # Nobody confirmed it, but whoever comes will be told of it, unless it is withdrawn.
+    assert gateway.published(A) is None and gateway.holds(A)
+    with pytest.raises(Fault, match="0 Envoy"):
+        await gateway.withdraw(A)
+    assert not gateway.holds(A)
     await gateway.stop()
     gateway = stage.new_gateway()
     await gateway.start()

@@ -51,7 +51,8 @@ def seen(held: Deployment, *instances: Instance, routed_: bool = True) -> Observ
     live_ = held.status.live
     revision = wanted.revision if live_ is None or not held.busy else live_.revision
     route = routed(wanted.route, SHARED, revision) if routed_ else None
-    return Observed(View(instances, SHARED), database=True, artifact=True, route=route)
+    view = View(instances, SHARED)
+    return Observed(view, database=True, artifact=True, route=route, routed=route is not None)
 
 
 def goal(held: Deployment) -> Wanted:
@@ -219,3 +220,9 @@ def test_removal_takes_the_url_first_and_the_data_last() -> None:
     plan = removal(held, Observed(database=True))
     assert keys(plan) == ["forget", "drop:blog"]
     assert plan.verdict is Verdict.REMOVED
+
+
+def test_removal_takes_a_url_that_the_gateway_never_confirmed() -> None:
+    held = mark_live(deployment(), NOW)
+    observed = Observed(database=True, route=None, routed=True)
+    assert keys(removal(held, observed))[0] == "withdraw"

@@ -187,6 +187,9 @@ class FakeGateway:
     def published(self, hash_: str) -> Route | None:
         return self.confirmed.get(hash_)
 
+    def holds(self, hash_: str) -> bool:
+        return hash_ in self.routes
+
     async def restore(self, routes: Sequence[Route]) -> None:
         self.routes = {route.hash: route for route in routes}
         self.confirmed = dict(self.routes)

@@ -224,8 +224,8 @@ async def _spread(
     records, after = safe.records, []
     for id_ in sorted(held.id for held in await _reached(records, spot)):
         held = await records.get(Deployment, id_)
-        if held is None or held.spec.removed or held.unresolved:
-            continue  # it is going, or has not begun and will find what is set now
+        if held is None or held.spec.removed or _finds_it_itself(held):
+            continue
         values = await safe.opened(held.spec.secrets)
         fresh = await _with_key(safe, held, values, key)
         if fresh == values:
@@ -238,6 +238,15 @@ async def _spread(
     await records.put(*after)
     await emit_asked(records, wish, *after)
     return tuple(after)
+
+
+def _finds_it_itself(held: Deployment) -> bool:
+    """Whether nothing ever ran there, and the first version has not been told its secrets yet.
+
+    Where something is live, a change that has not begun is none to rely on: if it fails, what goes
+    on serving would not have what is set now.
+    """
+    return held.unresolved and held.status.live is None
 
 
 async def _with_key(

@@ -57,6 +57,7 @@ class FakeDriver:
         self.crashing: set[str] = set()
         self.armed: dict[str, Workload] = {}
         self.coming: dict[str, Workload] = {}
+        self.called_off: set[str] = set()  # of what is coming: nobody is told of it before it came
         self.held: set[str] = set()
         self.occupied: set[str] = set()
         self.waiting: Counter[str] = Counter()
@@ -78,7 +79,8 @@ class FakeDriver:
     async def observe(self, deployment: str) -> View:
         """Tell what runs."""
         instances = tuple(self.instances.get(deployment, {}).values())
-        armed = self.armed.get(deployment) or self.coming.get(deployment)
+        coming = None if deployment in self.called_off else self.coming.get(deployment)
+        armed = self.armed.get(deployment) or coming
         shared = [i for i in instances if i.address is None]
         endpoints = []
         if shared or (armed is not None and armed.run.kind is not RunKind.COMMAND):
@@ -198,6 +200,8 @@ class FakeDriver:
     async def disarm(self, deployment: str) -> None:
         """Have callers start nothing."""
         self.armed.pop(deployment, None)
+        if deployment in self.coming:
+            self.called_off.add(deployment)
         self.changed.put_nowait(deployment)
 
     async def refuse(self, deployment: str, letter: Letter) -> int:
@@ -273,6 +277,7 @@ class FakeDriver:
         workload = self.armed.pop(deployment, None)
         if workload is not None:
             self.coming[deployment] = workload
+            self.called_off.discard(deployment)
             if not self.slow:
                 self._come()
         self._answer(deployment)
@@ -281,6 +286,7 @@ class FakeDriver:
         """What callers were to start is there."""
         for deployment, workload in list(self.coming.items()):
             del self.coming[deployment]
+            self.called_off.discard(deployment)
             self._wake_told(deployment, Depth.STOPPED)
             self._start(workload, 0, InstanceState.SERVING)
             if workload.artifact.digest in self.crashing:

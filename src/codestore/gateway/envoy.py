@@ -105,6 +105,10 @@ class EnvoyGateway:
         """Return the route as Envoy last confirmed it."""
         return self._published.get(hash_)
 
+    def holds(self, hash_: str) -> bool:
+        """Tell whether Envoy has a route, or will have one as soon as it answers again."""
+        return hash_ in self._held
+
     async def knock(self, hash_: str, key: Secret) -> int:
         """Call a route with a key, as anybody would; return the status of the answer.
 

@@ -19,7 +19,8 @@ class Observed:
 
     ``idle_since`` is when the last request ended (or was first looked for); ``None`` when one is
     under way, or nobody has looked yet. ``canary`` is what became of the new version's share.
-    ``logins`` are those by which the database can be entered.
+    ``logins`` are those by which the database can be entered. ``route`` is what the gateway has
+    confirmed; ``routed``: it has a route, or will have one as soon as it answers.
     """
 
     view: View = field(default_factory=View)
@@ -27,6 +28,7 @@ class Observed:
     logins: frozenset[int] = frozenset({0})
     artifact: bool = False
     route: Route | None = None
+    routed: bool = False
     active: Mapping[str, int] = field(default_factory=dict)
     idle_since: datetime | None = None
     canary: Tally | None = None

@@ -67,6 +67,9 @@ class Gateway(Protocol):
     def published(self, hash_: str) -> Route | None:
         """Return the route as it was last published, for comparison."""
 
+    def holds(self, hash_: str) -> bool:
+        """Tell whether there is a route, also if the proxy has not confirmed the last change."""
+
     async def restore(self, routes: Sequence[Route]) -> None:
         """Take the whole set at the start of the control process."""
 

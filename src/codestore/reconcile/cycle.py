@@ -88,6 +88,7 @@ async def observe(subject: Subject, wanted: Wanted, doors: Doors) -> Observed:
         logins=await _logins(deployment, wanted, doors),
         artifact=await doors.builder.prepared(subject.version.seal) is not None,
         route=doors.gateway.published(deployment.hash),
+        routed=doors.gateway.holds(deployment.hash),
         active=active,
         idle_since=_idle_since(deployment, wanted, doors),
         canary=await _canary(deployment, doors),
