@@ -33,7 +33,7 @@ OPENID_SECRET = "CODESTORE_OIDC_CLIENT_SECRET"  # noqa: S105 - where it is, not 
 OPENID_ORGANIZATION = "CODESTORE_OIDC_ORGANIZATION"
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FOR_BUILDS = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_FOR_BUILDS = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _FOR_BUILDS_PREFIXES = ("UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "XDG_")
 
 
@@ -114,6 +114,11 @@ class Settings:
     def artifacts(self) -> Path:
         """Sealed bundles and what was made of them."""
         return self.data / "artifacts"
+
+    @property
+    def build_cache(self) -> Path:
+        """What builds have downloaded; shared by the platforms of a user, and by nobody else."""
+        return platformdirs.user_cache_path("codestore") / "builds"
 
     @property
     def uploads(self) -> Path:
@@ -211,7 +216,6 @@ def read_settings(data: Path) -> Settings:
         for name, value in os.environ.items()
         if name in _FOR_BUILDS or name.upper().startswith(_FOR_BUILDS_PREFIXES)
     }
-    environment["TMPDIR"] = str(data / "uploads")  # what uv leaves there goes at the next start
     return Settings(
         data=data,
         host=choice.host,

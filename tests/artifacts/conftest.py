@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from archives import files, pack, upload
-from building import Push, host
+from building import CACHE, PROGRAMS, Push, host, no_uv
 
 from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.folders import Folders
 from codestore.artifacts.runtime import Runtimes
+from codestore.artifacts.uv_command import Uv
 from codestore.domain.versions import Seal
 
 
@@ -31,13 +32,13 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def sealer(root: Path) -> UvBuilder:
     """A builder for tests that never prepare Python."""
-    return UvBuilder(root, {})
+    return UvBuilder(root, no_uv())
 
 
 @pytest.fixture
 def builder(root: Path, runtimes: Path) -> UvBuilder:
     shutil.copytree(runtimes, root / "runtimes", copy_function=os.link)
-    return UvBuilder(root, host(), grace=0.0)
+    return UvBuilder(root, Uv.installed(host(), CACHE, PROGRAMS), grace=0.0)
 
 
 @pytest.fixture

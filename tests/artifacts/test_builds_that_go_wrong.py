@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from archives import SERVICE
-from building import Push
+from building import PROGRAMS, Push
 
 from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.folders import Folders
-from codestore.artifacts.processes import run
+from codestore.artifacts.uv_command import Uv
 from codestore.domain.faults import Fault
+from codestore.ports.programs import Program
 
 HANGS = "sleep 60 & echo $$ $! > $PIDS; wait"
 
@@ -31,7 +32,9 @@ def played(root: Path, runtimes: Path, script: str, timeout: float = 60.0) -> Uv
         "PIDS": str(root.parent / "pids"),
         "UV_INDEX_MINE_PASSWORD": "hunter2",
     }
-    return UvBuilder(root, environment, uv=uv, build_timeout=timeout)
+    cache = root.parent / "cache"
+    played = Uv.installed(environment, cache, PROGRAMS, binary=uv, timeout=timeout)
+    return UvBuilder(root, played)
 
 
 async def pids(root: Path) -> list[int]:
@@ -87,7 +90,8 @@ async def test_cancelled_while_the_program_is_being_started_nothing_is_left_of_i
     running: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
     monkeypatch.setattr(asyncio, "create_subprocess_exec", late)
     words, environment = ("/bin/sh", "-c", HANGS), {"PATH": os.defpath, "PIDS": str(file)}
-    task = asyncio.create_task(run(words, cwd=tmp_path, environment=environment, timeout=60))
+    program = Program(words, str(tmp_path), environment, 60)
+    task = asyncio.create_task(PROGRAMS.run(program))
     found = await running
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

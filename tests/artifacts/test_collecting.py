@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from archives import COMMAND, SERVICE
-from building import Push
+from building import Push, no_uv
 
 from codestore.artifacts.builder import UvBuilder
 
@@ -53,7 +53,7 @@ async def test_a_shared_environment_stays_for_the_last_that_needs_it(
 async def test_what_was_just_pushed_stays_though_nobody_names_it_yet(
     root: Path, push: Push
 ) -> None:
-    builder = UvBuilder(root, {}, grace=60.0)
+    builder = UvBuilder(root, no_uv(), grace=60.0)
     seal = await push(builder, COMMAND)
     await builder.prepare(seal)
     await builder.collect([], [])

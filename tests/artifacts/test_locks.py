@@ -88,6 +88,7 @@ def test_uv_gets_the_lock_and_a_project_with_no_settings() -> None:
         locked('{ editable = "../other" }'),
         locked('{ directory = "/root" }'),
         locked('{ git = "file:///root/x" }'),
+        locked('{ git = "https://example.org/x.git" }'),
         locked('{ url = "file:///root/x.whl" }'),
         locked('{ registry = "https://a", path = "b" }'),
         locked("1"),

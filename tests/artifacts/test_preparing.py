@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from archives import COMMAND, SERVICE, files, link, member, pack, upload
-from building import Push, host
+from building import Push, builder_at
 
 from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.folders import Folders, delete
@@ -222,7 +222,7 @@ async def test_no_code_of_a_package_runs_while_it_is_installed(
     """docopt exists as a source distribution only: installing it would run its ``setup.py``."""
     root.mkdir()
     (root / "runtimes").symlink_to(runtimes)
-    builder = UvBuilder(root, {**host(), "UV_CACHE_DIR": str(tmp_path / "cache")})
+    builder = builder_at(root, tmp_path / "cache")
     seal = await push(builder, {**SERVICE, "requirements.txt": b"docopt==0.6.2\n"})
     with pytest.raises(Fault, match="no usable wheels"):
         await builder.prepare(seal)
@@ -254,7 +254,7 @@ async def test_leftovers_of_a_crash_are_cleared(builder: UvBuilder, root: Path, 
     await builder.prepare(seal)
     shutil.copytree(root / "environments", root / "scratch" / "half" / "environment", symlinks=True)
     shutil.copytree(root / "trees", root / "scratch" / "half" / "trees")
-    again = UvBuilder(root, host())
+    again = builder_at(root)
     assert entries(root, "scratch") == []
     assert await again.prepared(seal) is not None
 
@@ -264,7 +264,7 @@ async def test_what_was_lost_is_made_again(builder: UvBuilder, root: Path, push:
     artifact = await builder.prepare(seal)
     delete(root / "environments")
     delete(root / "trees" / seal.digest)
-    again = UvBuilder(root, host())
+    again = builder_at(root)
     assert await again.prepared(seal) is None
     assert await again.prepare(seal) == artifact
     assert "x" in ask(artifact, "import uvicorn; print('x')")

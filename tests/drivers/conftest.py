@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.drivers.stage import Stage, opened
-from tests.keeper.conftest import house, shared_house
+from tests.keeper.conftest import empty_house, house, own_house, shared_house
 from tests.keeper.house import House
 
-__all__ = ["house", "shared_house"]
+__all__ = ["empty_house", "house", "own_house", "shared_house"]
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-
-from uv import find_uv_bin
 
 from codestore.artifacts import collection
 from codestore.artifacts.bundle import open_bundle
@@ -32,23 +30,14 @@ _GZIP = 31  # zlib's word for: with gzip's header, which then carries no time an
 class UvBuilder:
     """A Builder (see the doors) over one folder, which no other process uses meanwhile.
 
-    ``environment`` is the whole environment of uv; ``build_timeout`` and ``grace`` are seconds:
-    how long one installation may take, and how long a bundle or environment stays although
-    nobody names it yet (who pushed may still be writing it down).
+    ``grace`` is in seconds: how long a bundle or environment stays although nobody names it yet
+    (who pushed may still be writing it down).
     """
 
-    def __init__(
-        self,
-        root: Path,
-        environment: Mapping[str, str],
-        *,
-        uv: Path | None = None,
-        build_timeout: float = 600.0,
-        grace: float = 3600.0,
-    ) -> None:
+    def __init__(self, root: Path, uv: Uv, *, grace: float = 3600.0) -> None:
         self._folders = Folders.open(root)
-        self._uv = Uv(uv or Path(find_uv_bin()), environment, build_timeout)
-        self._runtimes = Runtimes(self._folders, environment)
+        self._uv = uv
+        self._runtimes = Runtimes(self._folders, uv.environment)
         self._turns = Turns()
         self._grace = grace
 

@@ -94,7 +94,8 @@ def _unfit(package: Mapping[str, Any]) -> str | None:
         return str(source)
     ((kind, place),) = source.items()
     itself = kind in ("virtual", "editable", "directory") and place == "."
-    remote = kind in ("registry", "url", "git") and str(place).startswith(_REMOTE)
+    # Not "git": uv would run git on it, to build what it has got.
+    remote = kind in ("registry", "url") and str(place).startswith(_REMOTE)
     if not itself and not remote:
         return str(place)
     sdist = package.get("sdist")

@@ -1,53 +1,50 @@
-"""Running a program to its end: bounded in time and output, and gone when nobody waits any more."""
+"""Running a program of the platform's own to its end, as a child of ours, with nothing around it.
+
+Bounded in time and output, and gone when nobody waits any more.
+"""
 
 import asyncio
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+
+from codestore.ports.programs import Ended, Program
 
 _TAIL = 16 * 1024  # bytes of output kept
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a program ended, and the last of what it wrote to its standard error."""
+class PlainPrograms:
+    """The door ``Programs`` without walls."""
 
-    code: int
-    output: str
+    @property
+    def user(self) -> tuple[int, int] | None:
+        """Who we are."""
+        return None
 
-
-async def run(
-    words: Sequence[str], *, cwd: Path, environment: Mapping[str, str], timeout: float
-) -> Ended:
-    """Run a program with exactly this environment; at most ``timeout`` seconds.
-
-    Raises ``TimeoutError``. Then, and when cancelled, the program and its children are killed.
-    """
-    process = await _start(words, cwd, environment)
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(timeout):
-            output = await _tail(process.stderr)
-            code = await process.wait()
-    finally:
-        await _kill(process)
-    return Ended(code, output.decode("utf-8", "replace"))
+    async def run(self, program: Program) -> Ended:
+        """Run and wait. Raises ``TimeoutError``."""
+        process = await _start(program)
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(program.timeout):
+                output = await _tail(process.stderr)
+                code = await process.wait()
+        finally:
+            await _kill(process)
+        return Ended(code, output.decode("utf-8", "replace"))
 
 
-async def _start(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Process:
+async def _start(program: Program) -> Process:
     """Start it. Whoever is cancelled meanwhile leaves nothing: it may run already, with children.
 
     Cancelled by itself, asyncio would kill the program alone.
     """
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
-            *words,
-            cwd=cwd,
-            env=environment,
+            *program.words,
+            cwd=program.folder,
+            env=program.environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -25,8 +25,9 @@ from packaging.utils import canonicalize_name
 
 from codestore.artifacts.folders import Folders, publish
 from codestore.artifacts.inventory import canonical
-from codestore.artifacts.processes import run
+from codestore.artifacts.processes import PlainPrograms
 from codestore.domain.faults import Fault, failed
+from codestore.ports.programs import Program
 
 _DISTRIBUTION, _PACKAGE = "codestore-sdk", "codestore_sdk"
 _COMPILE_SECONDS = 300.0
@@ -75,12 +76,9 @@ class Runtimes:
             made = workplace / "runtime"
             await asyncio.to_thread(_copy, layer.files, made)
             # Its result does not matter: what does not compile says so when it is imported.
-            await run(
-                [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", str(made)],
-                cwd=workplace,
-                environment=self._environment,
-                timeout=_COMPILE_SECONDS,
-            )
+            words = (sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", str(made))
+            program = Program(words, str(workplace), self._environment, _COMPILE_SECONDS)
+            await PlainPrograms().run(program)  # no walls: all of it is the platform's own
             await asyncio.to_thread(publish, made, place)
         _log.info("runtime_made", digest=layer.digest, seconds=time.monotonic() - began)
 

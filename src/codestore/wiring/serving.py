@@ -20,6 +20,7 @@ from codestore.actions.waiting import Bulletin
 from codestore.api.app import create_app
 from codestore.api.desk import Desk
 from codestore.artifacts.builder import UvBuilder
+from codestore.artifacts.uv_command import Uv
 from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
 from codestore.domain.canary import Tally
@@ -28,6 +29,7 @@ from codestore.domain.services import User
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.intruding import ProcessIntruder
 from codestore.drivers.process.logs import FileLogs
+from codestore.drivers.process.programs import ProcessPrograms
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
 from codestore.keeper.client import KeeperClient
@@ -73,6 +75,9 @@ async def serve(settings: Settings, api: socket.socket) -> None:
         host = await service_host(settings, keeper)
         driver = await stack.enter_async_context(ProcessDriver(keeper, keeper_socket, host))
         logs = FileLogs(settings.service_logs, clock.now)
+        programs = ProcessPrograms(keeper, keeper_socket, host, settings.logs / "builds")
+        await programs.end_leftovers()
+        uv = Uv.installed(settings.build_environment, settings.build_cache, programs)
         doors = Doors(
             store=store,
             driver=driver,
@@ -81,7 +86,7 @@ async def serve(settings: Settings, api: socket.socket) -> None:
             intruder=ProcessIntruder(driver.children, host, logs.tail_of, landmarks(settings)),
             logs=logs,
             databases=databases,
-            builder=UvBuilder(settings.artifacts, settings.build_environment),
+            builder=UvBuilder(settings.artifacts, uv),
             gateway=gateway,
             traffic=gateway.traffic,
             vault=vault,
