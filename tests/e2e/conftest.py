@@ -13,7 +13,7 @@ __all__ = ["own_server"]
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """A platform that runs; each test makes services of its own on it."""
-    made = Platform()
+    made = Platform(hurried=True)
     try:
         made.up()
         yield made

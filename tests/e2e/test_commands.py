@@ -5,12 +5,11 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.services import Small
-from tests.support.platform import Platform, free_port
+from tests.support.platform import CS, Platform, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # Each command with words that it takes; {dir} is the folder of the service "contract".
@@ -145,7 +144,7 @@ def test_two_words_are_one_command_and_cs_is_codestore(platform: Platform, small
     one = platform.run("service:info", "contract", "-o", "json")
     two = platform.run("service", "info", "contract", "-o", "json")
     long = subprocess.run(
-        [Path(one.args[0]).with_name("codestore"), "service:info", "contract", "-o", "json"],
+        [CS.with_name("codestore"), "service:info", "contract", "-o", "json"],
         env=platform.environment(),
         capture_output=True,
         text=True,

@@ -79,7 +79,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def platform(provider: Provider) -> Iterator[Platform]:
-    made = KnownPlatform(issuer=provider.url)
+    made = KnownPlatform(issuer=provider.url, hurried=True)
     try:
         made.up()
         made.create("blog")

@@ -20,7 +20,7 @@ def test_a_server_of_ones_own_holds_all_databases(
 ) -> None:
     url = own_server.database("codestore").reveal()
     monkeypatch.setenv("CODESTORE_DATABASE_URL", url)
-    first, second = Platform(), Platform()
+    first, second = Platform(hurried=True), Platform(hurried=True)
     try:
         first.up()
         assert first.status()["processes"]["postgres"] is None

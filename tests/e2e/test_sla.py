@@ -78,7 +78,7 @@ class Production:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Platform]:
     """A platform that may be killed."""
-    made = Platform()
+    made = Platform(hurried=True)
     try:
         made.up()
         yield made

@@ -165,7 +165,7 @@ class Sleeper:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Platform]:
     """A platform whose processes may be stopped and killed."""
-    made = Platform()
+    made = Platform(hurried=True)
     try:
         made.up()
         yield made

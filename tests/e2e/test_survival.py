@@ -34,7 +34,7 @@ def until(holds: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Platform]:
     """A platform that may be killed, with the blog in it and one post."""
-    made = Platform()
+    made = Platform(hurried=True)
     try:
         made.up()
         yield made

@@ -38,7 +38,7 @@ def upgrade():
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Platform]:
-    made = Platform()
+    made = Platform(hurried=True)
     try:
         made.up()
         yield made

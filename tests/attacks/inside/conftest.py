@@ -94,7 +94,7 @@ def create(platform: Platform, name: str, code: str, rest: str = RUN) -> dict[st
 
 @pytest.fixture(scope="session")
 def scene() -> Iterator[Scene]:
-    platform = Platform()
+    platform = Platform(hurried=True)
     try:
         platform.up()
         scene = Scene(

@@ -14,7 +14,7 @@ RATE = 20  # requests per second that a token is good for here
 @pytest.fixture(scope="package")
 def fortress() -> Iterator[Platform]:
     """A platform that nobody but the attacker uses."""
-    made = Platform(api_rate=RATE)
+    made = Platform(api_rate=RATE, hurried=True)
     try:
         made.up()
         yield made
