@@ -134,6 +134,34 @@ async def test_a_rollback_holds_and_marks_and_moving_on_ends_both(shop: Shop) ->
     ]
 
 
+async def test_a_way_on_that_fails_leaves_it_held(shop: Shop) -> None:
+    digest = await shop.arrive("production")
+    await shop.done(await shop.roll("0.0.1"))
+    held = (await shop.shown())["hold"]
+    shop.stage.world.driver.unhealthy.add(digest)
+    for _ in range(2):
+        assert not (await shop.ended(await shop.roll("0.0.2")))["succeeded"]
+        after = await shop.shown()
+        assert (after["version"], after["hold"]["reason"]) == ("0.0.1", held["reason"])
+        assert [mark["version"] for mark in after["marks"]] == ["0.0.2"]
+        assert (await shop.events("failed"))[-1].endswith("It stays held.")
+        refused(await shop.promote(), "held")
+    shop.stage.world.driver.unhealthy.clear()
+    await shop.done(await shop.roll("0.0.2"))  # what a way back holds is held no more
+    assert (await shop.shown())["hold"] is None
+
+
+async def test_a_way_further_back_that_fails_leaves_the_hold_before(shop: Shop) -> None:
+    first = (await shop.stored()).spec.digest
+    for _ in range(2):
+        await shop.arrive("production")
+    await shop.done(await shop.roll("0.0.2"))
+    held = (await shop.shown())["hold"]
+    shop.stage.world.driver.unhealthy.add(first)
+    assert not (await shop.ended(await shop.roll("0.0.1")))["succeeded"]
+    assert (await shop.shown())["hold"] == held
+
+
 async def test_moving_on_to_another_version_keeps_the_memory_of_the_bad_one(shop: Shop) -> None:
     await shop.arrive("production")
     await shop.done(await shop.roll("0.0.1"))

@@ -104,8 +104,9 @@ def require_free(found: Found, number: str, *, force: bool) -> None:
 def rolled(target: Deployment, version: Version, wish: Wish) -> tuple[Deployment, list[Event]]:
     """Return the deployment with the version that a person named, and what there is to tell.
 
-    Back: it is held there, and what serves is marked. On: what a way back holds is held no more;
-    what a person holds by hand stays held. The version that is named loses its own mark.
+    Back: it is held there, and what serves is marked. On: what a way back holds is held no more,
+    unless the way on fails; what a person holds by hand stays held. The version that is named loses
+    its own mark.
     """
     left, held = left_behind(target, version.number), target.spec.dials.hold
     wish = replace(wish, returning=left is not None)
@@ -118,6 +119,7 @@ def rolled(target: Deployment, version: Version, wish: Wish) -> tuple[Deployment
     if held is not None and not _came_with_a_mark(target, held):
         return after, []
     after = with_hold(after, fresh)
+    after = replace(after, spec=replace(after.spec, lifted=held))
     if fresh is not None:
         return after, [held_event(after, fresh)]
     if held is None:

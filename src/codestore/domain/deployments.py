@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from codestore.domain.canary import Canary, Progress
 from codestore.domain.conditions import Conditions, ConditionType, Truth, find
-from codestore.domain.dials import Dials, undisturbed
+from codestore.domain.dials import Dials, Hold, undisturbed
 from codestore.domain.environments import Kind
 from codestore.domain.faults import Letter, conflict
 from codestore.domain.secrets import Scope, SetRef
@@ -34,6 +34,7 @@ class Spec:
     be replaced, and stays when only their number or the route changes. ``canary`` is how the
     revision is let in (``None``: all at once). ``returning``: it served here before. ``secrets``
     is the set that the revision it names is given, ``login`` numbers the password of its database.
+    ``lifted`` is the hold that a change let go: it holds again if the change comes to nothing.
     """
 
     generation: int
@@ -49,6 +50,7 @@ class Spec:
     dials: Dials = field(default_factory=Dials)
     secrets: SetRef | None = None
     login: int = 0
+    lifted: Hold | None = None
 
     @property
     def given(self) -> SetRef | None:
@@ -267,6 +269,7 @@ def retargeted(deployment: Deployment, number: str, digest: str, wish: Wish) -> 
         canary=wish.canary,
         returning=wish.returning,
         dials=undisturbed(deployment.spec.dials),
+        lifted=None,
     )
     # What is to be mended need not wait until what is broken would have been tried again.
     status = replace(deployment.status, attempts=0, retry_at=None)

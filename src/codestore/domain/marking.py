@@ -93,6 +93,11 @@ def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployme
     tried = fault.letter.code != MISSING  # nothing was started of what lacked a secret
     if live is not None and live.number != spec.number and tried:
         marks = marking(marks, Mark(spec.number, fault.letter.title, now, spec.asked_by))
+    if spec.lifted is not None and back.dials.hold is None:
+        # A way on lifts it when it came with a mark, as it does now: with the old one, or this.
+        marked_then = any(mark.at == spec.lifted.at for mark in marks)
+        hold = spec.lifted if marked_then else replace(spec.lifted, at=now)
+        back = replace(back, dials=replace(back.dials, hold=hold))
     return replace(
         deployment,
         spec=back,
@@ -273,4 +278,4 @@ def _crashed_until(status: Status, now: datetime) -> datetime | None:
 
 def _undisturbed(spec: Spec) -> Spec:
     """Return what is wanted once a change has ended: nothing is paused or aborted any more."""
-    return replace(spec, dials=undisturbed(spec.dials))
+    return replace(spec, dials=undisturbed(spec.dials), lifted=None)

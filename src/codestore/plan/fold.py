@@ -144,8 +144,11 @@ def _failed(
         fault: Fault = outcome.fault
         back = status.live.number if status.live else None
         tail = f" {back} goes on serving." if back else ""
+        after = mark_failed(deployment, fault, now)
+        if after.spec.dials.hold is not None and deployment.spec.lifted is not None:
+            tail += " It stays held."
         message = f"{deployment.spec.number} failed: {fault.letter.title}.{tail}"
-        return mark_failed(deployment, fault, now), [(EventKind.FAILED, message, fault.letter)]
+        return after, [(EventKind.FAILED, message, fault.letter)]
     attempts = status.attempts + 1
     status = replace(
         status, attempts=attempts, retry_at=now + retry_delay(attempts - 1, deployment.id)
