@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from codestore.actions import holds, passwords, queries, rollouts
+from codestore.actions import holds, queries, rollouts, rotation
 from codestore.actions.places import Found, Place
 from codestore.api import views
 from codestore.api.desk import Desk, DeskDep, UserDep
@@ -55,7 +55,7 @@ async def abort(place: PlaceDep, desk: DeskDep, user: UserDep) -> Change[Rollout
 @router.post("/database/password", status_code=202)
 async def rotate_password(place: PlaceDep, desk: DeskDep, user: UserDep) -> Change[DeploymentView]:
     """Replace the password of its database: a rollout of the same version, which drops nothing."""
-    replaced = await passwords.rotate_password(desk.office, user, place)
+    replaced = await rotation.rotate_password(desk.office, user, place)
     document = await _shown(desk, user, replaced.found)
     return Change(document, views.waits([replaced.found.deployment]), "")
 
