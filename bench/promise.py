@@ -155,7 +155,7 @@ async def measure(server: RunningServer, deployments: int, promised: int) -> Non
     async def metrics() -> None:
         found = await queries.census(office, ADA)
         reading = await proxy.reading([each.deployment.hash for each in found])
-        exposition(found, reading.counters, await budgets(office, found))
+        exposition(found, reading.counters, await budgets(office, found), {})
 
     print(f"\n{deployments} deployments, {promised} of them with a promise, a month old\n")
     rows = [["a look: all counters new", await timed(look)]]

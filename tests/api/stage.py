@@ -28,6 +28,7 @@ from codestore.ports import Store
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.letting_in import let_in
 from codestore.reconcile.loop import Loop
+from codestore.reconcile.verifying import Verifier
 from codestore.store.memory import MemoryStore
 from codestore.wire import PlanView
 from codestore.wire.status import Processes, StatusView
@@ -138,10 +139,21 @@ async def opened(uploads: Path, store: Store | None = None) -> AsyncIterator[Sta
     async def keys_in_force(deployments: Iterable[Deployment]) -> None:
         await let_in(deployments, doors)
 
+    verifier = Verifier(doors, "0")
     desk = Desk(
-        office, bulletin, url_of, plan_of, status, tally_of, str(uploads), reading, keys_in_force
+        office,
+        bulletin,
+        url_of,
+        plan_of,
+        status,
+        tally_of,
+        str(uploads),
+        reading,
+        keys_in_force,
+        verifier.ring,
     )
-    running = [asyncio.create_task(work) for work in (Loop(doors).run(), bulletin.run())]
+    work = (Loop(doors).run(), bulletin.run(), verifier.run())
+    running = [asyncio.create_task(each) for each in work]
     app = create_app(desk, ("platform",), rate=1e6)
     made = Stage(app, world, uploads, doors, running)
     try:

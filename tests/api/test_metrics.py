@@ -30,6 +30,8 @@ FAMILIES = {
     "codestore_requests_in_flight": "gauge",
     "codestore_error_budget_left_ratio": "gauge",
     "codestore_availability_ratio": "gauge",
+    "codestore_breaches": "gauge",
+    "codestore_verified_timestamp_seconds": "gauge",
 }
 NASTY = ['a"b', "a\\", "a\nb", 'x"} 1\nevil{y="', "ünïcode 🙂", "", "{}", "a,b=c", "\\n", "\r\t"]
 
@@ -40,7 +42,7 @@ def samples(text: str, name: str) -> list[Sample]:
 
 
 def told(placed: Iterable[Placed]) -> str:
-    return generate_latest(Census(list(placed))).decode()
+    return generate_latest(Census(list(placed), {})).decode()
 
 
 def woken(deployment: Deployment, depth: Depth, *seconds: float) -> Deployment:

@@ -34,7 +34,7 @@ PLACE = {"service": "blog", "environment": "private", "project": ""}
 
 def told(counted: Mapping[str, Counters], budgets: Mapping[str, Budget] | None = None) -> str:
     placed = [Placed(live(), "blog", "private")]
-    return exposition(placed, counted, budgets or {}).decode()
+    return exposition(placed, counted, budgets or {}, {}).decode()
 
 
 def test_requests_are_counted_by_class_of_status() -> None:
@@ -102,7 +102,7 @@ def test_without_a_request_there_is_no_availability_and_all_of_the_budget() -> N
 def test_no_name_can_forge_a_figure_of_requests(name: str) -> None:
     placed = [Placed(live(), name, name, name)]
     budgets = {live().id: Budget(0.999, Tally(9, 9))}
-    text = exposition(placed, {live().hash: COUNTED}, budgets).decode()
+    text = exposition(placed, {live().hash: COUNTED}, budgets, {}).decode()
     assert text.count("\n") == told({live().hash: COUNTED}, budgets).count("\n")
     found = samples(text, "codestore_requests_total")
     assert {each.labels["service"] for each in found} == {name}
@@ -158,7 +158,7 @@ def test_two_thousand_deployments_are_told_in_less_than_a_second() -> None:
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        text = exposition(placed, counted, budgets).decode()
+        text = exposition(placed, counted, budgets, {}).decode()
         times.append(time.perf_counter() - start)
     assert text.count("\n") > 45_000
     assert min(times) < 1, times

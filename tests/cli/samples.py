@@ -32,6 +32,7 @@ from codestore.wire import (
 )
 from codestore.wire.people import EntryView, Profile, TokenView, UserView
 from codestore.wire.status import Processes, StatusView, Walls
+from codestore.wire.verifications import FindingView, VerificationView, WallView
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 URL = "http://127.0.0.1:7080/0123456789abcdef0123456789abcde"
@@ -309,3 +310,53 @@ PLAN = PlanView(
 )
 NO_PLAN = PlanView("dep-demo", "demo", "blog", "ready", 1, 1, None, [])
 LOG = LogView(AT, "private", "blog", "1.0", "out", "Hello\x1b[31m, World!")
+
+
+def verification(environment: str, verdict: str | None, **other: Any) -> VerificationView:
+    told: dict[str, Any] = {
+        "deployment": f"dep-{environment}",
+        "project": None if environment in ("private", "demo") else "shop",
+        "service": "blog",
+        "environment": environment,
+        "state": "done",
+        "asked_by": "ada",
+        "asked_at": AT,
+        "at": AT + timedelta(seconds=2),
+        "release": "0.5.0",
+        "verdict": verdict,
+        "unproved": None,
+        "walls": {
+            "databases": WallView(5),
+            "files": WallView(9, 1, 2),
+            "processes": WallView(1),
+            "sockets": WallView(4),
+            "ports": WallView(),
+            "variables": WallView(3),
+            "gateway": WallView(6),
+            "metadata": WallView(4),
+        },
+        "findings": [
+            FindingView("files", "list its home", "refused", "not there", ["blog/private"], 3),
+            FindingView("files", "list its home", "reached", "reached", ["blog/demo"]),
+            FindingView("files", "list its code", "not tried", "there is none", ["blog/demo"]),
+            FindingView(
+                "sockets", "connect to the keeper", "refused", "not there", ["the platform"]
+            ),
+        ],
+    }
+    return VerificationView(**{**told, **other})
+
+
+SOUND = {wall: WallView(4) for wall in ("databases", "files", "processes", "sockets")}
+VERIFIED = verification("private", "refused", walls=SOUND, findings=[])
+BREACHED = verification("staging", "reached")
+UNPROVED = verification(
+    "demo",
+    "unproved",
+    unproved="it could not write in our own home: not allowed",
+    walls=SOUND,
+    findings=[],
+)
+UNVERIFIED = verification(
+    "production", None, state="never", at=None, release=None, walls={}, findings=[]
+)

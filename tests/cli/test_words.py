@@ -19,7 +19,7 @@ CONTRACT = {
     "version:": "list",
     "project:": "create list info delete",
     "project:service:": "add list info promote roll remove",
-    "env:": "list show",
+    "env:": "list show verify",
     "rollout:": "status pause resume abort",
     "token:": "add list revoke",
     "user:": "add list role password remove",

@@ -108,8 +108,8 @@ async def test_sockets_and_ports(stage: Stage) -> None:
             Attempt(Aim.SOCKET, "x", f"unix:{own}", quiet=True),
             Attempt(Aim.SOCKET, "x", f"unix:{hidden_at}"),
             Attempt(Aim.SOCKET, "x", f"unix:{hidden_at}", quiet=True),
-            Attempt(Aim.PORT, "x", "tcp:127.0.0.1:1"),
-            Attempt(Aim.PORT, "x", "tcp:127.0.0.1:1", quiet=True),
+            Attempt(Aim.PORT, "x", "tcp://127.0.0.1:1"),
+            Attempt(Aim.PORT, "x", "tcp://127.0.0.1:1", quiet=True),
         )
         assert answers[:4] == ["reached", "reached", "ENOENT", "ENOENT"]
         assert answers[4] in ("ECONNREFUSED", "ENETUNREACH", "EPERM", "EACCES")

@@ -65,6 +65,7 @@ QUESTIONS = {
     "rollout:status": "contract-project contract --env staging",
     "env:list": "",
     "env:show": "contract/private",
+    "env:verify": "-s contract --last",
     "plan": "-s contract",
     "logs": "-s contract",
     "events": "-s contract",

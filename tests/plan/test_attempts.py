@@ -70,14 +70,18 @@ def test_a_key_is_tried_where_it_must_not_open(
 
 
 def test_files_and_databases_of_every_neighbour_are_tried() -> None:
-    found = at(PRIVATE, OTHER, digest="abc")
+    found = at(PRIVATE, OTHER, database=True, digest="abc")
     assert {Aim.HOME, Aim.CODE, Aim.LOGS, Aim.DATABASE, Aim.ROLE, Aim.PASSWORD} <= set(found)
     assert found[Aim.DATABASE].address == OTHER.database
     assert found[Aim.PASSWORD].address == "abc"
 
 
+def test_a_neighbour_without_a_database_is_not_looked_for_there() -> None:
+    assert not {Aim.DATABASE, Aim.ROLE, Aim.PASSWORD} & set(at(PRIVATE, OTHER))
+
+
 def test_where_a_neighbour_answers_is_tried_but_nobody_is_woken() -> None:
-    addresses = ("unix:/run/s/x", "tcp:127.0.0.1:4000")
+    addresses = ("unix:/run/s/x", "tcp://127.0.0.1:4000")
     found = at(PRIVATE, OTHER, addresses=addresses)
     assert (found[Aim.SOCKET].address, found[Aim.PORT].address) == addresses
     assert not found[Aim.SOCKET].quiet

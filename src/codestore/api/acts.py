@@ -73,6 +73,8 @@ ACTS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/api/secrets/{key}/explain"): "secret:explain",
     ("GET", "/api/environments"): "env:list",
     ("GET", "/api/environments/{owner}/{name}"): "env:show",
+    ("GET", "/api/verifications"): "env:verify",
+    ("POST", "/api/verifications"): "env:verify",
     ("GET", "/api/deployments/{id_}"): "service:info",
     ("GET", "/api/status"): "status",
     ("GET", "/api/plan"): "plan",

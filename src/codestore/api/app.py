@@ -16,6 +16,7 @@ from codestore.api import (
     secrets,
     services,
     sla,
+    verifications,
     watching,
 )
 from codestore.api.desk import Desk
@@ -41,7 +42,18 @@ def create_app(desk: Desk, names: Collection[str] = (), rate: float = RATE) -> F
     app.add_middleware(BodyLimit)
     app.add_middleware(Rates, rate=rate)
     app.add_middleware(Doorway, names=names)  # the last one is the first to see a request
-    for room in (people, services, projects, keys, secrets, rollouts, watching, sla, metrics):
+    for room in (
+        people,
+        services,
+        projects,
+        keys,
+        secrets,
+        rollouts,
+        watching,
+        sla,
+        verifications,
+        metrics,
+    ):
         app.router.routes += room.router.routes  # including them would build each one again
     openapi.install(app)
     return app

@@ -41,6 +41,7 @@ class Desk:
     uploads: str
     reading: Callable[[Collection[str]], Awaitable[Reading]]
     let_in: Callable[[Iterable[Deployment]], Awaitable[None]]
+    ring: Callable[[], None]
     doorman: Doorman = field(default_factory=Doorman)
     provider: Provider | None = None
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFam
 from codestore.actions import queries
 from codestore.actions.queries import Placed
 from codestore.actions.sla import budgets
+from codestore.actions.verifications import of_organization
 from codestore.api.desk import Desk, DeskDep, UserDep
 from codestore.api.red import text_of
 from codestore.api.standby import BEYOND, cumulative, of_each_depth
@@ -20,6 +21,7 @@ from codestore.domain.deployments import State
 from codestore.domain.faults import Fault
 from codestore.domain.promise import Budget
 from codestore.domain.standby import Histogram
+from codestore.domain.verification import Verdict, Verification, count
 from codestore.ports import Counters
 
 router = APIRouter(tags=["watching"])
@@ -38,14 +40,18 @@ async def metrics(desk: DeskDep, user: UserDep) -> Exposition:
     """Tell the figures of your deployments to Prometheus."""
     found = await queries.census(desk.office, user)
     counted, kept = await _counted(desk, found), await budgets(desk.office, found)
-    return Exposition(await asyncio.to_thread(exposition, found, counted, kept))
+    verified = await of_organization(desk.office, user)
+    return Exposition(await asyncio.to_thread(exposition, found, counted, kept, verified))
 
 
 def exposition(
-    placed: Sequence[Placed], counted: Mapping[str, Counters], kept: Mapping[str, Budget]
+    placed: Sequence[Placed],
+    counted: Mapping[str, Counters],
+    kept: Mapping[str, Budget],
+    verified: Mapping[str, Verification],
 ) -> bytes:
     """Return all figures in Prometheus's text format."""
-    return generate_latest(Census(placed)) + text_of(placed, counted, kept).encode()
+    return generate_latest(Census(placed, verified)) + text_of(placed, counted, kept).encode()
 
 
 async def _counted(desk: Desk, placed: Sequence[Placed]) -> Mapping[str, Counters]:
@@ -62,8 +68,13 @@ async def _counted(desk: Desk, placed: Sequence[Placed]) -> Mapping[str, Counter
 class Census:
     """Collects the figures of the deployments it is given; nothing is kept between two looks."""
 
-    def __init__(self, placed: Sequence[Placed]) -> None:
+    def __init__(self, placed: Sequence[Placed], verified: Mapping[str, Verification]) -> None:
         self._placed = placed
+        self._verified = [
+            (held, found)
+            for held in placed
+            if (found := verified.get(held.deployment.id)) is not None and found.at is not None
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family of figures."""
@@ -71,6 +82,8 @@ class Census:
         yield self._states()
         yield self._instances()
         yield self._wakes()
+        yield self._breaches()
+        yield self._verified_at()
 
     def _deployments(self) -> Metric:
         counts = Counter(held.deployment.state for held in self._placed)
@@ -109,6 +122,27 @@ class Census:
             for depth, histogram in of_each_depth(held.deployment.status.wakes):
                 labels = (*_place(held), depth.value)
                 family.add_metric(labels, _buckets(histogram), histogram.total)
+        return family
+
+    def _breaches(self) -> Metric:
+        family = GaugeMetricFamily(
+            "codestore_breaches",
+            "What was reached from inside that should not be, when it was verified last.",
+            labels=PLACE,
+        )
+        for held, found in self._verified:
+            family.add_metric(_place(held), count(found.findings, Verdict.REACHED))
+        return family
+
+    def _verified_at(self) -> Metric:
+        family = GaugeMetricFamily(
+            "codestore_verified_timestamp_seconds",
+            "When walls were tried last, if that proved something; in Unix seconds.",
+            labels=PLACE,
+        )
+        for held, found in self._verified:
+            if found.at is not None and not found.unproved:
+                family.add_metric(_place(held), found.at.timestamp())
         return family
 
 

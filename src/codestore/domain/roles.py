@@ -37,6 +37,7 @@ _ACTS: Final[Mapping[Role, tuple[str, ...]]] = {
         "rollout:pause rollout:resume rollout:abort hold unhold",
         "secret:add secret:update secret:remove secret:reveal",
         "project:client:add project:client:list project:client:remove key:rotate db:rotate",
+        "env:verify",
     ),
     Role.OWNER: (
         "user:add user:role user:password user:remove audit audit:verify",

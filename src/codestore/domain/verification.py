@@ -69,7 +69,7 @@ class Aim(StrEnum):
     NO_KEY = "call it without a key"
     MADE_UP_KEY = "call it with a made-up key"
     OUR_KEY = "call it with the key of our developers"
-    METADATA = "connect to a metadata service"
+    METADATA = "ask a metadata service"
     MORE = "try this neighbour too"
 
 

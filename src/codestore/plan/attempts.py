@@ -29,14 +29,15 @@ _OF_THE_PLATFORM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another deployment: where it answers (words of the driver), and what hides its password.
+    """Another deployment: where it answers (words of the driver), and whether it has a database.
 
-    ``digest`` is a salted one: it opens nothing, and whoever has the password knows it again.
+    ``digest`` is a salted one of its password: it opens nothing, but the password is known by it.
     """
 
     deployment: Deployment
     url: str = ""
     addresses: tuple[str, ...] = ()
+    database: bool = False
     digest: str = ""
 
     @property
@@ -82,7 +83,9 @@ def _at(deployment: Deployment, neighbour: Neighbour) -> list[Attempt]:
     live = other.status.live
     found = [Attempt(aim, other.id) for aim in (Aim.HOME, Aim.LOGS)]
     found += [Attempt(Aim.CODE, other.id, live.digest)] if live is not None else []
-    found += [Attempt(aim, other.id, other.database) for aim in (Aim.DATABASE, Aim.ROLE)]
+    if neighbour.database:
+        found += [Attempt(aim, other.id, other.database) for aim in (Aim.DATABASE, Aim.ROLE)]
+        found.append(Attempt(Aim.PASSWORD, other.id, neighbour.digest))
     found += [
         Attempt(
             Aim.PORT if address.startswith("tcp:") else Aim.SOCKET,
@@ -92,8 +95,6 @@ def _at(deployment: Deployment, neighbour: Neighbour) -> list[Attempt]:
         )
         for address in neighbour.addresses
     ]
-    if neighbour.digest:
-        found.append(Attempt(Aim.PASSWORD, other.id, neighbour.digest))
     return found + _calls(deployment, neighbour)
 
 

@@ -6,7 +6,7 @@ is an intent in the store: a run that was cut off has left it there, and is made
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -124,7 +124,8 @@ class Verifier:
         deployment, doors = subject.deployment, self._doors
         salt = doors.clock.token()
         near, waiting = drawn(deployment, everybody, salt)
-        neighbours = [await self._neighbour(each, salt) for each in near]
+        databases = frozenset(await doors.databases.names())
+        neighbours = [await self._neighbour(each, salt, databases) for each in near]
         todo = attempts(deployment, neighbours, waiting)
         answers = {each: answered_here(each) for each in todo}
         for each in todo:
@@ -138,7 +139,9 @@ class Verifier:
         answers |= dict(zip(inside, told, strict=True))
         return judged(todo, [answers[each] or "" for each in todo])
 
-    async def _neighbour(self, deployment: Deployment, salt: str) -> Neighbour:
+    async def _neighbour(
+        self, deployment: Deployment, salt: str, databases: Collection[str]
+    ) -> Neighbour:
         live = deployment.status.live
         login = deployment.spec.login if live is None else live.login
         password = database_password(deployment, self._doors.vault, login)
@@ -146,6 +149,7 @@ class Verifier:
             deployment,
             self._doors.gateway.url(deployment.hash),
             _addresses(await self._doors.driver.observe(deployment.id)),
+            deployment.database in databases,
             f"{salt}:{_digest(salt, password)}",
         )
 

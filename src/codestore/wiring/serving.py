@@ -146,6 +146,7 @@ async def _run(
         uploads,
         reading,
         keys_in_force,
+        verifier.ring,
         provider=provider,
     )
     app = create_app(desk, (*settings.hosts, socket.gethostname()), settings.api_rate)

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 SIDE_BY_SIDE = 16
 PATIENCE = 3.0  # seconds for an answer
+NEAR = 1.0  # seconds until a connection is there: all that is tried is on this host, or beside it
 REACHED = "reached"
 _SSL_REQUEST = 80877103
 _VERSION_3 = 196608
@@ -57,35 +58,39 @@ def written(folder: str) -> str:
 
 
 def processes(_: str) -> str:
-    """Look for processes other than this one and the one that holds its cell."""
-    others = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                others += file.read() != b"sleep\0infinity\0"
+    """Look for processes other than this one, and process 1, which holds a cell."""
+    seen = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    others = len(seen - {1, os.getpid()})
     return f"{REACHED}: {others} processes" if others else "none"
 
 
 def connected(address: str) -> str:
-    """Connect to ``unix:PATH``, ``tcp:HOST:PORT`` or ``HOST:PORT``; say nothing there."""
-    kind, _, where = address.partition(":")
-    if kind == "unix":
+    """Connect to ``unix:PATH`` or ``tcp://HOST:PORT``; say nothing there."""
+    where = urlsplit(address)
+    if where.scheme == "unix":
         with socket.socket(socket.AF_UNIX) as plug:
-            plug.settimeout(PATIENCE)
-            plug.connect(where)
+            plug.settimeout(NEAR)
+            plug.connect(where.path)
         return REACHED
-    host, _, port = (where if kind == "tcp" else address).rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
+    with socket.create_connection((where.hostname or "", where.port or 0), NEAR):
         return REACHED
+
+
+def answering(address: str) -> str:
+    """Tell whether somebody at ``HOST:PORT`` answers HTTP: some networks accept any connection."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), NEAR) as plug:
+        plug.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return f"{REACHED}: {address}" if plug.recv(1) else "ECONNRESET"
 
 
 def in_sight(address: str) -> str:
     """Tell whether somebody could connect, without doing so: that would wake who sleeps there."""
-    kind, _, where = address.partition(":")
-    if kind != "unix":
+    where = urlsplit(address)
+    if where.scheme != "unix":
         return "skipped: it sleeps"
-    os.stat(where)
-    return REACHED if os.access(where, os.W_OK) else "EACCES"
+    os.stat(where.path)
+    return REACHED if os.access(where.path, os.W_OK) else "EACCES"
 
 
 def variable(digest: str) -> str:
@@ -138,6 +143,12 @@ def database(name: str) -> str:
     if "DATABASE_NAME" not in os.environ:
         return "skipped: it has no database, so no login"
     return logged_in(name, os.environ["DATABASE_USERNAME"])
+
+
+def state(name: str) -> str:
+    """Enter a database of the server's own as who we are."""
+    answer = database(name)
+    return f"{REACHED}: {name}" if answer == REACHED else answer
 
 
 def role(name: str) -> str:
@@ -240,8 +251,8 @@ class _Scram:
 DEEDS: Mapping[str, Callable[[str], str]] = {
     deed.__name__: deed
     for deed in (
-        *(read, listed, written, processes, connected, in_sight, variable, names),
-        *(called, called_with_a_key, own_database, database, role),
+        *(read, listed, written, processes, connected, answering, in_sight, variable, names),
+        *(called, called_with_a_key, own_database, database, state, role),
     )
 }
 

@@ -32,13 +32,13 @@ _ADDED: Final = ("NOTIFY_SOCKET",)  # by the keeper
 _DEEDS: Final[Mapping[Aim, Callable[[str], str]]] = {
     Aim.OWN_DATABASE: intruder.own_database,
     Aim.DATABASE: intruder.database,
-    Aim.STATE: intruder.database,
+    Aim.STATE: intruder.state,
     Aim.ROLE: intruder.role,
     Aim.PROCESSES: intruder.processes,
     Aim.PASSWORD: intruder.variable,
     Aim.NO_KEY: intruder.called,
     Aim.MADE_UP_KEY: intruder.called_with_a_key,
-    Aim.METADATA: intruder.connected,
+    Aim.METADATA: intruder.answering,
     Aim.PORT: intruder.connected,
 }
 _FILES: Final = frozenset({Aim.MASTER_KEY, Aim.KEYRING, Aim.PROFILE})
