@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codestore.actions import holds, projects, rekeying, rollouts, secrets, services
+from codestore.actions import holds, projects, rekeying, rollouts, rotation, secrets, services
 from codestore.actions.places import Place
 from codestore.actions.projects import Entry
 from codestore.actions.secrets import Where
@@ -20,12 +20,12 @@ from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault
 from codestore.domain.instances import InstanceState
 from codestore.domain.overrides import Override
+from tests.crashes.holders import NAME, SHOP, Holders
 from tests.crashes.ledger import PERSON, SCALER
 from tests.crashes.ops import Op
 from tests.crashes.stage import ADA, Stage
 from tests.support.fakes import CrashError
 
-NAME, SHOP = "blog", "shop"
 SENT = Submission(Path("unused"), "notes")
 SICK, KILLED = "/health answered 500", "killed by SIGKILL"
 STEPS = Canary(steps=(20, 60, 100), hold=10.0)
@@ -54,9 +54,11 @@ class Acts:
     ended: set[str] = field(default_factory=set)
     outages: set[str] = field(default_factory=set)
     needy: set[str] = field(default_factory=set)
+    holders: Holders = field(init=False)
     _alone: bool = True
 
     def __post_init__(self) -> None:
+        self.holders = Holders(self.stage, self._ask)
         self.stage.lose_patience = self._resume_all
 
     async def perform(self, op: Op) -> None:
@@ -70,7 +72,8 @@ class Acts:
                     self._blackout()
                 done[0], fuse.dead = True, True
                 raise CrashError
-            await getattr(self, op.name)(*op.arguments)
+            doer = self.holders if hasattr(self.holders, op.name) else self
+            await getattr(doer, op.name)(*op.arguments)
             done[0] = True
 
         async def meanwhile() -> None:
@@ -245,6 +248,18 @@ class Acts:
         else:
             work = secrets.put_secret(office, ADA, scope, "TOKEN", value, fresh=fresh)
         await self._ask(work, lambda accepted: accepted.deployments)
+
+    async def rotate_login(self, kind: str) -> None:
+        """Replace the password of a database."""
+        owner, held = SHOP if Kind(kind) in PROJECT_KINDS else NAME, self._held(kind)
+        work = rotation.rotate_password(self.stage.office, ADA, Place(owner, kind, NAME))
+
+        def replaced(accepted: Any) -> Iterable[Deployment]:
+            after = accepted.found.deployment
+            assert held is not None and after.spec.login > held.spec.login, "it is the same"
+            return [after]
+
+        await self._ask(work, replaced)
 
     async def rekey(self) -> None:
         work = rekeying.rekey(self.stage.office, ADA, master=True, data=True)

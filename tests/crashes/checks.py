@@ -8,7 +8,7 @@ from codestore.domain.deployments import Deployment, State
 from codestore.domain.environments import Environment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.instances import InstanceState
-from codestore.domain.keys import Key
+from codestore.domain.keys import Client, Key
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet
 from codestore.domain.services import Project, Service
 from codestore.domain.versions import Version
@@ -27,6 +27,7 @@ SLEEPERS = ("private", "demo", "development")
 
 async def check(stage: Stage, acts: Acts, known: dict[str, int]) -> None:
     """Check everything. ``known`` are the generations that the history began with."""
+    await acts.holders.end_keys()
     events = await stage.store.told()
     _told_once(stage, events, known)
     _nothing_lost(stage, acts, events)
@@ -36,6 +37,7 @@ async def check(stage: Stage, acts: Acts, known: dict[str, int]) -> None:
             await _settled(stage, deployment)
     await _whole(stage)
     sealing.spread(stage.ledger)
+    acts.holders.check()
     await _sealed(stage)
     stage.world.clock.at += GRACE
     await stage.tidy()
@@ -133,6 +135,9 @@ async def _settled(stage: Stage, deployment: Deployment) -> None:
     route = world.gateway.routes[deployment.hash]
     assert route == world.gateway.confirmed[deployment.hash] and route.split is None
     live, status = deployment.status.live, deployment.status
+    if live is not None:
+        logins = world.databases.open[deployment.database]
+        assert logins == {deployment.spec.login} == {live.login}, "a login too many, or too few"
     if deployment.state is State.FAILED:
         assert live is None and not view.instances and route.unavailable is not None
         return
@@ -165,7 +170,7 @@ async def _whole(stage: Stage) -> None:
     services = {each.id: each for each in await store.all(Service)}
     assert {d.id: d for d in deployments} == stage.ledger.deployments, "the store forgot"
     assert {each.service for each in deployments} == set(services), "a service without a place"
-    owned: tuple[type[Any], ...] = (Version, Environment, Key)
+    owned: tuple[type[Any], ...] = (Version, Environment, Key, Client)
     for kind in owned:
         for noun in await store.all(kind):
             owner = getattr(noun, "scope", None) or getattr(noun, "project", None)
@@ -174,8 +179,10 @@ async def _whole(stage: Stage) -> None:
             assert stage.ledger.nouns[noun.id] == noun, "the store forgot"
     for deployment in deployments:
         live = deployment.status.live
-        found = await store.all(Key, scope=deployment.project or deployment.service)
-        assert len(found) == 1, "its key is lost"
+        keys = await store.all(Key, scope=deployment.project or deployment.service)
+        lasting = [key.client for key in keys if key.expires_at is None]
+        clients = await store.all(Client, project=deployment.project or "")
+        assert sorted(lasting) == sorted(["", *(each.id for each in clients)]), "a key is lost"
         if deployment.kind.value == "demo" and live is not None:
             (version,) = await store.all(Version, service=deployment.service, number=live.number)
             assert version.published_at is not None, "it is public, and not told to be"

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from codestore.domain.manifest import RunKind
+from tests.crashes.key_histories import CLIENT, OPENING
 from tests.crashes.ops import Op
 from tests.crashes.playing import History
 
@@ -76,6 +77,15 @@ FIXED: tuple[History, ...] = (
     History(
         "shop",
         COMMAND,
+        (
+            Op("scale", ("production", 4), wait="quiet"),
+            Op("scale", ("production", 2), wait="quiet"),
+        ),
+        name="scaled up and down",
+    ),
+    History(
+        "shop",
+        COMMAND,
         (Op("push"), Op("promote"), Op("promote_to", ("development",)), Op("exclude", wait="1")),
         name="promoted and excluded",
     ),
@@ -89,6 +99,7 @@ FIXED: tuple[History, ...] = (
         name="a canary is scaled and aborted",
     ),
     History("canary", ASGI, (Op("fail_canary", ("production",)),), name="a canary fails"),
+    History("canary", ASGI, (Op("crash", ("production", 2)),), name="a canary is left alone"),
     History(
         "canary",
         COMMAND,
@@ -209,6 +220,7 @@ FIXED: tuple[History, ...] = (
         (Op("set_secret", ("shop", "one")), Op("exclude"), Op("delete_project", wait="quiet")),
         name="secrets go with their project",
     ),
+    *OPENING,
     History(
         "shop",
         COMMAND,
@@ -310,6 +322,14 @@ def _secret(dice: Random) -> tuple[Any, ...]:
     return dice.choice(("shop", "service", *ALL)), value, dice.random() < 0.6
 
 
+def _whose(dice: Random) -> tuple[Any, ...]:
+    return dice.choice(("service", "shop", "shop", CLIENT)), dice.choice((0.0, 0.0, 20.0, 600.0))
+
+
+def _client(dice: Random) -> tuple[Any, ...]:
+    return (CLIENT,)
+
+
 _EVERYWHERE = ("nothing", "service", "two", "shop", "canary")
 _THERE = ("service", "two", "shop", "canary")
 _SHOPS = ("shop", "canary")
@@ -345,6 +365,11 @@ _DRAWS: dict[str, tuple[_Draw, tuple[str, ...]]] = {
     "tidy": (_none, _EVERYWHERE),
     "set_secret": (_secret, _THERE),
     "rekey": (_none, _THERE),
+    "rotate_key": (_whose, _THERE),
+    "add_client": (_client, _SHOPS),
+    "remove_client": (_client, _SHOPS),
+    "end_keys": (_none, _THERE),
+    "rotate_login": (_anywhere, _THERE),
     "kill": (_none, _EVERYWHERE),
     "blackout": (_none, _EVERYWHERE),
 }

@@ -47,6 +47,7 @@ def meanwhile(place: str) -> tuple[Act, ...]:
             ("roll", ("private", 1)),
             ("remove", ()),
             ("call", ("private",)),
+            ("rotate_key", ("service",)),
         )
         return everywhere + mine
     return (
@@ -59,6 +60,7 @@ def meanwhile(place: str) -> tuple[Act, ...]:
         ("roll_to", (place, 1)),
         ("promote_to", (place,)),
         ("fail_canary", (place,)),
+        ("rotate_key", ("shop",)),
     )
 
 

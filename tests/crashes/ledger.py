@@ -15,6 +15,7 @@ from codestore.domain.dials import Dials
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
 from codestore.domain.faults import FaultKind
+from codestore.domain.keys import Client, Key, Usage
 from codestore.domain.secrets import DataKey, SealedSecret, SecretSet, SetRef
 from codestore.domain.services import Project, Service
 from codestore.domain.versions import Number, Version
@@ -145,6 +146,12 @@ class Ledger:
         """Only what goes with a service or project may go, and only once nothing is left of it."""
         if isinstance(noun, SealedSecret | SecretSet | DataKey):
             self._secret_gone(noun)
+            return
+        if isinstance(noun, Key | Client | Usage) and self.author == PERSON:
+            self.nouns.pop(noun.id, None)  # revoked, or gone with what it belongs to
+            return
+        if isinstance(noun, Key) and noun.expires_at is not None:
+            self.nouns.pop(noun.id, None)  # it has ended
             return
         owner = noun.id if isinstance(noun, Service | Project) else _owner(noun)
         left = [d.id for d in self.deployments.values() if owner in (d.service, d.project)]
@@ -285,12 +292,14 @@ def _live(before: Deployment, after: Deployment) -> None:
     assert live is not None and _plain(spec) == _plain(after.spec)
     assert after.status.generation == spec.generation
     assert (live.revision, live.number, live.digest) == (spec.revision, spec.number, spec.digest)
-    assert live.returned == spec.returning
+    assert live.returned == spec.returning and live.login == spec.login
     assert live.secrets == spec.secrets and spec.secrets is not None, "nobody said which secrets"
     assert spec.secrets.revision == spec.revision, "secrets of another revision"
     was = before.status.live
     if was is None or was.revision != spec.revision:
-        assert after.status.previous == (None if spec.returning else was)
+        same = was is not None and was.login != spec.login  # only its password is another one
+        back = before.status.previous if same else was
+        assert after.status.previous == (None if spec.returning else back)
     assert after.status.failure is None and after.status.crashes == 0
     assert (after.status.attempts, after.status.retry_at) == (0, None)
 

@@ -91,6 +91,7 @@ async def play(history: History, trace: bool = False) -> Played:
                 fuse.trace.append(f"----- {op}")
             await acts.perform(op)
         stage.mend()
+        await stage.through(acts.holders.end_keys)
         await stage.through(stage.quiet)
         played.points = fuse.points
         fuse.kills.clear()

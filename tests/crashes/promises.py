@@ -15,6 +15,7 @@ from codestore.domain.routing import Route, Split
 from codestore.domain.versions import Version
 from tests.crashes import sealing
 from tests.crashes.ledger import Kinds, Ledger
+from tests.crashes.opening import is_as_written
 from tests.support.fakes import World
 
 SPANS = {
@@ -50,6 +51,8 @@ class Promises:
 
     ``turn`` is the deployment as it was when the turn began. What people or the world do in the
     middle of a turn is met by the next one: then the ledger is ``disturbed``, and less is promised.
+    ``owed`` are those whose keys somebody would have to wait for behind a gate, ``logins`` what is
+    given to a revision of a deployment.
     """
 
     world: World
@@ -60,6 +63,8 @@ class Promises:
     led: set[tuple[str, datetime]] = field(default_factory=set)
     called: dict[str, datetime] = field(default_factory=dict)
     ran: tuple[str, str] = ("", "")
+    owed: set[str] = field(default_factory=set)
+    logins: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @property
     def calm(self) -> bool:
@@ -153,6 +158,21 @@ class Promises:
         held = [each for each in self.ledger.deployments.values() if each.hash == hash_]
         assert all(each.spec.removed for each in held), "it is not to be removed"
 
+    def open_login(self, name: str, password: object, login: int, limits: object) -> None:
+        """There are two logins, by turns: one that is to be another one's is nobody's."""
+        taken = {each for each in self._used(name) if each % 2 == login % 2}
+        assert taken <= {login}, "somebody is shut out of the database"
+
+    def close_logins(self, name: str, but: int) -> None:
+        if self.calm:
+            assert self._used(name) <= {but}, "somebody is shut out of the database"
+
+    def _used(self, name: str) -> set[int]:
+        """Return the logins of those that run."""
+        held = [each for each in self.ledger.deployments.values() if each.database == name]
+        running = [i for each in held for i in self._of(each.id) if i.state is not ENDED]
+        return {self.logins.get((each.id, i.revision), 0) for each in held for i in running}
+
     def drop(self, name: str) -> None:
         held = [each for each in self.ledger.deployments.values() if each.database == name]
         assert all(each.spec.removed for each in held), "its data is wanted"
@@ -173,6 +193,10 @@ class Promises:
 
     def publish(self, route: Route) -> None:
         held = self._known(route.deployment)
+        if held is not None and held.id not in self.owed:
+            written = is_as_written(self.ledger, held, route, self.world.clock.at)
+            assert written, "other keys than are written"
+        self.owed.discard(route.deployment)
         if held is None or not self.calm:
             return
         assert not held.spec.removed
@@ -202,7 +226,8 @@ class Promises:
             held = next((d for d in self.ledger.deployments.values() if d.hash == hash_), None)
             if held is None or held.spec.removed or held.status.live is None:
                 continue
-            assert (fresh[hash_].keys == old.keys and fresh[hash_].keys) or old.access == "public"
+            assert is_as_written(self.ledger, held, fresh[hash_], self.world.clock.at)
+            assert fresh[hash_].keys or old.access == "public"
             self._still_split(held, old, fresh[hash_])
         for held in self.ledger.deployments.values():
             sleeps = held.status.standby is not None and held.status.standby.waking_since is None
@@ -289,6 +314,8 @@ class Promises:
         canary = held.spec.canary
         assert canary is not None and split.revision == held.spec.revision
         assert split.percent in canary.steps and split.percent < 100
+        old = [i for i in self._of(held.id) if i.revision != split.revision]
+        assert any(i.state is SERVING for i in old), "a share, and nobody serves the rest"
         by_address = {i.private: i for i in self._of(held.id)}
         for endpoint in split.endpoints:
             asked = by_address.get(endpoint.address)
@@ -326,6 +353,9 @@ class Promises:
         assert workload.artifact.digest in self.world.builder.ready, "it is not prepared"
         if held is not None:
             assert held.database in self.world.databases.held, "it has no database"
+            login = int(workload.environment["DATABASE_URL"].reveal().rpartition("/")[2])
+            assert login in self.world.databases.open[held.database], "it is not let in"
+            self.logins[held.id, workload.revision] = login
 
     def _migrated(self, held: Deployment, version: Version) -> bool:
         driver = self.world.driver

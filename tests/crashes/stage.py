@@ -32,7 +32,7 @@ EFFECTS = {
         *("start", "prove", "admit", "drain", "stop", "remove", "run"),
         *("hold", "freeze", "thaw", "stop_frozen", "arm", "disarm", "refuse"),
     ),
-    "databases": ("create", "drop"),
+    "databases": ("create", "open_login", "close_logins", "drop"),
     "builder": ("seal", "prepare", "collect"),
     "gateway": ("publish", "withdraw", "restore"),
 }

@@ -79,21 +79,25 @@ async def end_keys(doors: Doors) -> None:
     while True:
         pause = EVERY
         try:
-            pause = await _end_keys(doors)
+            pause = await end_over(doors)
         except Fault as fault:
             log.warning("could not end keys", error=str(fault))
         await asyncio.sleep(pause)
 
 
-async def _end_keys(doors: Doors) -> float:
-    """End what is over; return the seconds until there is more to do, ``EVERY`` at most."""
+async def end_over(doors: Doors) -> float:
+    """End the keys whose time is over; return the seconds until the next look."""
     now = doors.clock.now()
     async with doors.store.begin() as records:
         retiring = await records.find(Key, state=KeyState.RETIRING.value)
         over = [key for key in retiring if not key.open_at(now)]
         touched = {held.id: held for key in over for held in await _opened_by(records, key)}
     if over:
-        await let_in(touched.values(), doors)  # only then: else nobody would look for them again
+        try:
+            await let_in(touched.values(), doors)
+        except Fault:  # the keys stay: else nobody would look for them again
+            await _wake(touched, doors)
+            raise
         async with doors.store.begin() as records:
             await records.remove(*over)
             text = "an old key has ended"
@@ -101,6 +105,15 @@ async def _end_keys(doors: Doors) -> float:
             await records.emit(*events)
     ahead = [key.expires_at for key in retiring if key.expires_at and key.open_at(now)]
     return min([EVERY, *((at - now).total_seconds() for at in ahead)])
+
+
+async def _wake(ids: Iterable[str], doors: Doors) -> None:
+    """Have turns publish what the gateway did not confirm. A row is put back as it is."""
+    async with doors.store.begin() as records:
+        for id_ in sorted(ids):
+            current = await records.get(Deployment, id_)
+            if current is not None:
+                await records.put(current)
 
 
 async def _opened_by(records: Records, key: Key) -> list[Deployment]:

@@ -6,11 +6,12 @@ possible.
 """
 
 from tests.crashes.bugs.bug import Bug
+from tests.crashes.bugs.keys import OPENING
 from tests.crashes.bugs.people import PEOPLE
 from tests.crashes.bugs.plans import PLANS
 from tests.crashes.bugs.secrets import KEPT
 from tests.crashes.bugs.turns import TURNS
 
-BUGS: tuple[Bug, ...] = (*TURNS, *PLANS, *PEOPLE, *KEPT)
+BUGS: tuple[Bug, ...] = (*TURNS, *PLANS, *PEOPLE, *KEPT, *OPENING)
 
 __all__ = ["BUGS", "Bug"]
