@@ -195,3 +195,12 @@ async def test_nothing_is_left_and_nothing_is_a_log_of_the_deployments(stage: St
     assert list((stage.host.logs / FOLDER).iterdir()) == []
     if os.geteuid() == 0:
         assert (stage.host.work / FOLDER).stat().st_mode & 0o077 == 0
+
+
+async def test_what_a_crash_has_left_is_not_kept(stage: Stage) -> None:
+    left = stage.host.work / FOLDER / "of-one-that-is-gone.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    id_ = deployment()
+    assert await told(stage, workload(id_), Attempt(Aim.OWN_HOME, id_)) == ["reached"]
+    assert not left.exists()

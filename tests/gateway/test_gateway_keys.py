@@ -99,5 +99,14 @@ async def test_a_revoked_key_opens_nothing_when_that_is_confirmed(stage, make_ro
             writer.close()
 
 
+async def test_whoever_knocks_is_told_what_anybody_would_be(stage, make_route, monkeypatch):
+    service = await stage.service("a")
+    monkeypatch.setattr(stage.gateway, "_base", f"http://127.0.0.1:{stage.settings.port}")
+    await stage.gateway.publish(make_route("a", service.address, keys=("k",), callers=(ADA,)))
+    for key, status in (("k", 200), ("key-of-ada", 200), ("wrong", 403)):
+        assert await stage.gateway.knock(A, Secret(key)) == status, key
+    assert await stage.gateway.knock(B, Secret("k")) == 404
+
+
 async def test_keys_of_clients_are_in_no_message_about_a_route(stage, make_route):
     assert "key-of-ada" not in repr(make_route("a", "unix:/a", keys=("k",), callers=(ADA,)))

@@ -22,7 +22,7 @@ Environment = Annotated[
     str | None, typer.Argument(metavar="PROJECT/ENV|SERVICE/ENV", help="As in blog/private.")
 ]
 LOOKS = 0.5
-"""Seconds between two looks at what is being verified."""
+"""Seconds between two looks at what is being verified; more where a look takes long."""
 
 
 @commands.add("env:list", "cs env:list")
@@ -80,6 +80,7 @@ def _verified(session: Session, query: Query) -> list[Document]:
     waiting = {each["deployment"] for each in session.client.post(where, query=query)["items"]}
     asked = frozenset(waiting)
     while True:
+        began = time.monotonic()
         items = session.client.get(where, query)["items"]
         found: list[Document] = [each for each in items if each["deployment"] in asked]
         for each in found:
@@ -88,7 +89,7 @@ def _verified(session: Session, query: Query) -> list[Document]:
                 session.output.note(views_of_verifications.line(each))
         if not any(each["state"] == "asked" for each in found):
             return found
-        time.sleep(LOOKS)
+        time.sleep(max(LOOKS, time.monotonic() - began))
 
 
 def _parts(environment: str) -> tuple[str, str]:

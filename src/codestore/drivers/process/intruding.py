@@ -55,7 +55,10 @@ class Landmarks:
 
 
 class ProcessIntruder:
-    """Tries things as a process under the keeper; what a run before left behind is ended first."""
+    """Tries things as a process under the keeper, in one deployment at a time.
+
+    What a run before has left behind is ended first.
+    """
 
     def __init__(
         self,
@@ -170,11 +173,11 @@ class ProcessIntruder:
         return None
 
     def _write(self, workload: Workload, listing: Path, log: Path, deeds: Sequence[object]) -> None:
-        """Write down what to try, for nobody else to read; forget what was answered before."""
+        """Write down what to try, for nobody else to read; forget what a crash has left here."""
         for folder in (listing.parent, log.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log.unlink(missing_ok=True)
-        listing.unlink(missing_ok=True)
+            for left in folder.iterdir():
+                left.unlink()
         descriptor = os.open(listing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"attempts": deeds}, file)
