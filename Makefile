@@ -4,9 +4,16 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 
+# What connects the networks of services, where it can be had (decision 0006).
+APT = DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends
+FETCH_PASTA = { [ "$$(id -u)" = 0 ] && command -v apt-get && \
+	{ $(APT) install passt || { $(APT) update && $(APT) install passt; }; }; } >/dev/null 2>&1
+NO_PASTA = case "$$(uname)" in Linux) echo "Services will share this host's network: install pasta (apt-get install passt)";; esac
+
 .PHONY: install demo test unit check bench schema fuzz clean
 
 install: .venv/.installed
+	@command -v pasta >/dev/null || $(FETCH_PASTA) || $(NO_PASTA)
 
 .venv/.installed: pyproject.toml sdk/pyproject.toml uv.lock
 	@$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -67,7 +67,10 @@ def _up(data: Path, host: str | None, port: int | None) -> NoReturn:
         sys.exit(f"codestore: cannot listen on {place}: {taken}. Choose another: cs up --port N")
     run.mkdir(mode=shared, exist_ok=True)
     keeper = [sys.executable, "-m", "codestore.keeper", "--run", str(run)]
-    keeper += ["--logs", str(data / "logs"), "--socket", API_SOCKET, "--"]
+    keeper += ["--logs", str(data / "logs"), "--socket", API_SOCKET]
+    for port in read_settings(data).local_ports:
+        keeper += ["--reach", str(port)]
+    keeper.append("--")
     control = [sys.executable, "-m", "codestore.control", "--data", str(data)]
     os.chdir(data)
     environment = inherited_environment()

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -31,6 +32,7 @@ OPENID_ISSUER = "CODESTORE_OIDC_ISSUER"
 OPENID_CLIENT = "CODESTORE_OIDC_CLIENT_ID"
 OPENID_SECRET = "CODESTORE_OIDC_CLIENT_SECRET"  # noqa: S105 - where it is, not what
 OPENID_ORGANIZATION = "CODESTORE_OIDC_ORGANIZATION"
+_POSTGRES = 5432  # the port, unless one is named
 _LONGEST_RUN = 50  # characters; the longest socket below it has about 50 more, of 107
 _SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_BUILDS = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -89,6 +91,13 @@ class Settings:
         """The platform's own address, with no trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return f"http://{host}:{self.port}"
+
+    @property
+    def local_ports(self) -> tuple[int, ...]:
+        """The ports of this host's loopback that services need: the gateway's, a database's."""
+        named = urlsplit(self.database_url or "")
+        local = named.hostname in ("localhost", "127.0.0.1")
+        return (self.port, named.port or _POSTGRES) if local else (self.port,)
 
     @property
     def run(self) -> Path:

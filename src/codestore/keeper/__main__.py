@@ -1,8 +1,11 @@
-"""``python -m codestore.keeper --run DIR --logs DIR [--socket NAME] -- ARGV...``: be the keeper.
+"""``python -m codestore.keeper --run DIR --logs DIR [--socket NAME] [--reach PORT] -- ARGV...``.
+
+Be the keeper.
 
 ``ARGV`` is the command of the control process: the child ``control``, started again whenever it
 ends, with the environment and the working folder that the keeper itself was given. Sockets named
-are held and handed over to it: what connects while it restarts, waits. The keeper is
+are held and handed over to it: what connects while it restarts, waits. Ports are those of the
+host's loopback that children find in a network of their own. The keeper is
 ready when ``DIR/keeper.sock`` takes connections. Exit code 0 after a shutdown, 1 when it could
 not start.
 """
@@ -38,6 +41,9 @@ def main() -> int:
     parser.add_argument(
         "--socket", action="append", default=[], help="held for the control process"
     )
+    parser.add_argument(
+        "--reach", action="append", type=int, default=[], help="port that walled children find"
+    )
     parser.add_argument("argv", nargs="+", help="command of the control process, after --")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s keeper %(levelname)s %(message)s")
@@ -54,7 +60,8 @@ def main() -> int:
             restart=True,
             order=CONTROL_ORDER,
         )
-        wanted = keep(RunDir(given.run.absolute()), given.logs.absolute(), control, _tell)
+        run, logs = RunDir(given.run.absolute()), given.logs.absolute()
+        wanted = keep(run, logs, control, _tell, given.reach)
     except (KeeperError, OSError) as failure:
         sys.stderr.write(f"codestore.keeper: {failure}\n")
         taken = isinstance(failure, KeeperError) and failure.code == IN_USE

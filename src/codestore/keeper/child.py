@@ -173,12 +173,12 @@ class Child:
         self._runs += 1
         home.leaders[run.pid] = self
         home.journal.add(run.pid)
-        launched.permit()  # before all that can be done while it begins
+        permitted = launched.permit()  # before all that can be done while it begins
         log = LogFile(home.logs / spec.log) if spec.log else None
         output = Output(launched.outputs, log, Mask.of(spec))
         run.say = output.say
         try:
-            await self._let_go(run, launched)
+            await self._let_go(run, launched, permitted)
         finally:
             await run.ended
             words = post_mortem(run)
@@ -193,12 +193,12 @@ class Child:
         home.publish(Exited(spec.name, run.pid, code, signal_name, label, restarts, run.cause))
         return code
 
-    async def _let_go(self, run: Run, launched: Launch) -> None:
+    async def _let_go(self, run: Run, launched: Launch, permitted: bool) -> None:
         """Let it run its program, and tell everybody. Raises ``KeeperError(exec)``."""
         home = self._home
         folder = run.bounds.folder if run.bounds else None
         self._sleep = Sleep(run, home.freezer.hold(run.pid, folder), home)
-        await launched.release()
+        await launched.release(permitted)
         home.runs[run.name] = run
         view = self.view()
         assert view is not None
@@ -212,7 +212,8 @@ class Child:
             self._probe = asyncio.create_task(self._becomes_ready(run), name=f"probe {run.name}")
 
     async def _becomes_ready(self, run: Run) -> None:
-        connection = await dial(run.port, run.ended)
+        link = run.cell.link if run.cell else None
+        connection = await dial(run.port, run.ended, link.take_inside() if link else None)
         if connection and run.alive:
             if self._home.forwards.awaited(run.name):
                 run.probe = connection

@@ -56,7 +56,8 @@ class Desk:
                 children = self._children.views()
                 walls = self._home.walls
                 bounded = (limiter.name, limiter.kinds)
-                return Listing(children, sockets, freezer, *bounded, walls.kind, walls.why)
+                closed = (walls.kind, walls.why, walls.exposed)
+                return Listing(children, sockets, freezer, *bounded, *closed)
             case Shutdown(grace):
                 self._shutdown(grace)
             case Subscribe():

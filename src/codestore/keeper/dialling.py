@@ -36,26 +36,35 @@ def free_port() -> int:
     raise KeeperError(SYSTEM, f"no TCP port of {HOST} is free")
 
 
-async def dial(port: int, ended: asyncio.Future[int]) -> socket.socket | None:
-    """Return a connection to ``port`` as soon as it accepts one, ``None`` when ``ended`` first."""
+async def dial(
+    port: int, ended: asyncio.Future[int], inside: socket.socket | None = None
+) -> socket.socket | None:
+    """Return a connection to ``port`` as soon as it accepts one, ``None`` when ``ended`` first.
+
+    ``inside`` is a socket to do it with, which is in another network; it is ours from then on.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not ended.done():
-        connection = await _attempt(port)
+        connection = await _attempt(port, inside)
         if connection:
             return connection
         step = _SHORT if loop.time() - began < _CLOSELY else _LONG
         await asyncio.wait([ended], timeout=step)
+    if inside:
+        inside.close()
     return None
 
 
-async def _attempt(port: int) -> socket.socket | None:
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+async def _attempt(port: int, inside: socket.socket | None) -> socket.socket | None:
+    """Try once. A socket that was refused may try again: Linux, where there are such networks."""
+    connection = inside or socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # On this host the answer is mostly there at once, and this is asked a thousand times.
-        if (refused := connection.connect_ex((HOST, port))) == errno.EINPROGRESS:
+        refused = connection.connect_ex((HOST, port))
+        if refused in (errno.EINPROGRESS, errno.EALREADY):
             async with asyncio.timeout(_ATTEMPT):
                 await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
         elif refused:
@@ -68,5 +77,6 @@ async def _attempt(port: int) -> socket.socket | None:
     except BaseException:
         connection.close()
         raise
-    connection.close()
+    if connection is not inside:
+        connection.close()
     return None

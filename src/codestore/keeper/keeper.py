@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,13 +43,20 @@ GRACE: Final = 10.0
 """Seconds that each order of children gets when the keeper itself is told to end by a signal."""
 
 
-def keep(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None]) -> bool:
+def keep(
+    run: RunDir,
+    logs: Path,
+    control: ChildSpec,
+    tell: Callable[[str], None],
+    reach: Sequence[int] = (),
+) -> bool:
     """Be the keeper of ``run`` until told to end, with ``control`` as the first child.
 
     What ``control`` says of itself by sd_notify goes to ``tell``. When it ends with ``GIVEN_UP``,
     starting it again cannot help: everything ends, and false is returned.
 
-    The sockets that ``control`` is given are held before it starts, and outlive it.
+    The sockets that ``control`` is given are held before it starts, and outlive it. ``reach`` are
+    the ports of the host's loopback that children find in a network of their own.
 
     Raises ``KeeperError``: ``start`` when the folder is in use, ``exec`` when the control process
     cannot be started.
@@ -62,7 +69,7 @@ def keep(run: RunDir, logs: Path, control: ChildSpec, tell: Callable[[str], None
             _log.warning("ended %d processes that a killed keeper left behind", swept)
         run.remove_stale()
         processes.adopt_orphans()
-        walls = pick_walls(run.cell)  # while there is one thread
+        walls = pick_walls(run.cell, reach)  # while there is one thread
         return asyncio.run(_main(run, logs, control, tell, walls))
     finally:
         os.close(held)

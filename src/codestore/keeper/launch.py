@@ -46,17 +46,26 @@ class Launch:
     """Where to ask it to fork, if it is a fork server."""
     cell: Cell | None = None
 
-    def permit(self) -> None:
-        """Let it run its program."""
+    def permit(self) -> bool:
+        """Let it run its program if its network is there; tell whether it is."""
+        if self.cell and self.cell.link and not self.cell.link.up:
+            return False
         with contextlib.suppress(ConnectionError):  # it may have failed by now, and said why
             self.gate.send(b"\n")
+        return True
 
-    async def release(self) -> None:
-        """Return when it runs its program, which was permitted.
+    async def release(self, permitted: bool) -> None:
+        """Return when it runs its program, which was permitted, or is when its network is there.
 
         Raises ``KeeperError(exec)`` with the system's reason when it cannot; it ends then.
         """
         with self.gate:
+            if not permitted and self.cell and self.cell.link:
+                try:
+                    await self.cell.link.connected()
+                except OSError as broken:
+                    raise KeeperError(EXEC, f"connecting its network: {broken}") from None
+                self.permit()
             try:
                 # The gate closes itself at exec: an end without a word is success.
                 failure = await asyncio.get_running_loop().sock_recv(self.gate, 4096)
@@ -107,7 +116,7 @@ def launch(
             outputs=tuple(pipe.write for pipe in pipes),
             gate=gate[1].fileno(),
             enter=bounds.enter if bounds else (),
-            walls=walls,
+            walls=walls.for_view(spec.view),
         )
         if spare and spare.become(spec, handover):
             pid, made = spare.pid, spare.cell
@@ -135,15 +144,16 @@ def _fork(spec: ChildSpec, handover: become.Handover) -> tuple[int, Cell | None]
     # The child shares the event loop's wake-up socket until it execs. With a signal let through
     # in between, the keeper would believe that it had been sent to the keeper itself.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    report, written = os.pipe()
+    port = int(spec.env["PORT"]) if spec.port else 0
+    report, written = socket.socketpair()
     try:
         pid = os.fork()
         if pid == 0:
             if site:
-                cell.split(site, handover.keeper, written)
+                cell.split(site, handover.keeper, written, port)
             become.become(spec, handover)
-        return cell.split_off(report) if site else (pid, None)
+        return cell.split_off(report, port) if site else (pid, None)
     finally:
-        os.close(report)
-        os.close(written)
+        report.close()
+        written.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator, Set
@@ -93,6 +94,13 @@ def kill_sessions(leaders: Set[int]) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends (Linux)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def speaks(descriptor: int, seconds: float) -> bool:
+    """Wait until a descriptor is readable; it may have any number, as ``select`` does not allow."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def die_with_parent(number: int) -> None:

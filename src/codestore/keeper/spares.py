@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from codestore.keeper import become, processes
+from codestore.keeper.dialling import free_port
+from codestore.keeper.errors import KeeperError
 from codestore.keeper.limiting import Bounds, Limiter
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls import cell
@@ -64,57 +66,63 @@ class Spares:
         self._walls = walls
         self._spare: Spare | None = None
         self._refill: asyncio.TimerHandle | None = None
-        self._report = -1
+        self._report: socket.socket | None = None
 
     def suit(self, spec: ChildSpec) -> bool:
         """Whether a spare can become this: one in a cell is for whoever has a view."""
-        return self._walls.site is None or spec.view is not None
+        if self._walls.site is None:
+            return True
+        return spec.view is not None and not spec.view.hosts_network
 
     def refill(self) -> None:
         """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
         self._refill = None
-        if self._spare is not None or self._report >= 0:
+        if self._spare is not None or self._report is not None:
             return
         bounds = self._limiter.spare()
         try:
             self._make(bounds)
-        except OSError as failure:
+        except (OSError, KeeperError) as failure:
             if bounds:
                 bounds.release()
             _log.debug("there is no spare: %s", failure)
 
     def _make(self, bounds: Bounds | None) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        report, written = os.pipe()
+        # For nobody yet: it may become who has a port.
+        port = free_port() if self._walls.site else 0
+        report, written = socket.socketpair()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             keeper = os.getpid()
             pid = os.fork()
             if pid == 0:
                 if self._walls.site:
-                    cell.split(self._walls.site, keeper, written)
+                    cell.split(self._walls.site, keeper, written, port)
                 _wait(theirs, keeper, bounds.enter if bounds else (), self._walls)
         except OSError:
             ours.close()
-            os.close(report)
+            report.close()
             raise
         finally:
             theirs.close()
-            os.close(written)
+            written.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if self._walls.site is None:
-            os.close(report)
+            report.close()
             self._spare = Spare(pid, ours, bounds)
             return
         self._report = report
-        asyncio.get_running_loop().add_reader(report, self._made, ours, bounds)
+        asyncio.get_running_loop().add_reader(report, self._made, report, ours, bounds, port)
 
-    def _made(self, channel: socket.socket, bounds: Bounds | None) -> None:
+    def _made(
+        self, report: socket.socket, channel: socket.socket, bounds: Bounds | None, port: int
+    ) -> None:
         """A spare is in its cell, or could not get there."""
-        report, self._report = self._report, -1
+        self._report = None
         asyncio.get_running_loop().remove_reader(report)
         try:
-            pid, made = cell.split_off(report)
+            pid, made = cell.split_off(report, port)
             self._spare = Spare(pid, channel, bounds, made)
         except OSError as failure:
             channel.close()
@@ -122,7 +130,7 @@ class Spares:
                 bounds.release()
             _log.warning("there is no spare: %s", failure)
         finally:
-            os.close(report)
+            report.close()
 
     def take(self) -> Spare | None:
         """Return the spare, to whom it belongs from then on; the next is made in a while."""
@@ -136,10 +144,10 @@ class Spares:
         """Let the spare go."""
         if self._refill:
             self._refill.cancel()
-        if self._report >= 0:
+        if self._report is not None:
             asyncio.get_running_loop().remove_reader(self._report)
-            os.close(self._report)
-            self._report = -1
+            self._report.close()
+            self._report = None
         if self._spare:
             self._spare.channel.close()
             if self._spare.cell:

@@ -1,5 +1,7 @@
 """From a spec to a process that waits at the gate: forked by its parent, or by us."""
 
+import functools
+import logging
 from dataclasses import replace
 
 from codestore.keeper.dialling import free_port
@@ -9,6 +11,9 @@ from codestore.keeper.launch import Launch, launch
 from codestore.keeper.limiting import Bounds
 from codestore.keeper.run import Run
 from codestore.keeper.spec import ChildSpec
+from codestore.keeper.walls.cell import Cell
+
+_log = logging.getLogger(__name__)
 
 
 def prepared(spec: ChildSpec, woken_at: float | None) -> ChildSpec:
@@ -47,9 +52,18 @@ async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
         bounds=bounds,
     )
     run.view, run.cell = spec.view, launched.cell
-    run.port = int(spec.env["PORT"]) if spec.port else 0
+    run.port = _port(spec, launched.cell)
     run.forked = by_parent
+    if launched.cell and launched.cell.link and not by_parent:
+        launched.cell.link.follow(functools.partial(_lose, run, launched.cell))
     return run, launched
+
+
+def _lose(run: Run, cell: Cell) -> None:
+    """Whoever has no network any more is to be started anew, in another one."""
+    run.cause = "its network ended"
+    _log.warning("%s: %s", run.name, run.cause)
+    cell.end()
 
 
 async def _by_parent(
@@ -58,6 +72,8 @@ async def _by_parent(
     if spec.parent is None:
         return None, None
     parent = home.runs.get(spec.parent)
+    if spec.port and parent and parent.cell and parent.cell.link:
+        return None, None  # no port of the host's would lead into its parent's network
     cell = parent.cell.join() if parent and parent.cell else None
     bounds = _bounds(spec, home)
     launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify, bounds)
@@ -76,6 +92,9 @@ def _by_us(
     descriptors = home.listeners.descriptors(names)
     spare = home.spares.take() if woken and home.spares.suit(spec) else None
     bounds = spare.bounds if spare else None
+    if spec.port:
+        port = _port(spec, spare.cell if spare else None)
+        spec = replace(spec, env={**spec.env, "PORT": str(port)})
     if bounds:
         bounds.limit(spec.memory, spec.cpu)
     else:
@@ -86,6 +105,13 @@ def _by_us(
         if bounds:
             bounds.release()
         raise
+
+
+def _port(spec: ChildSpec, cell: Cell | None) -> int:
+    """Return its port: the one that leads into its cell, if the cell was there before."""
+    if not spec.port:
+        return 0
+    return cell.link.port if cell and cell.link else int(spec.env["PORT"])
 
 
 def _bounds(spec: ChildSpec, home: Home) -> Bounds | None:

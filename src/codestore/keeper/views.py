@@ -48,7 +48,8 @@ class Listing:
 
     ``limiter`` is ``cgroup v1``, ``cgroup v2`` or ``none``, and ``limits`` what it can bound of a
     child: ``memory``, ``cpu``. ``walls`` is what holds children inside: ``cell``, ``landlock`` or
-    ``none``, and ``breach`` why it is not a cell.
+    ``none``, and ``breach`` why it is not a cell. ``exposed`` says why children in cells have no
+    network of their own, and is empty when they have.
     """
 
     children: tuple[ChildView, ...]
@@ -58,3 +59,4 @@ class Listing:
     limits: tuple[str, ...] = ()
     walls: str = "none"
     breach: str = ""
+    exposed: str = ""

@@ -17,11 +17,13 @@ class Processes:
 class Walls:
     """How services are kept apart: ``kind`` is ``cell``, ``landlock`` or ``none``.
 
-    ``why`` says what is in the way of a cell; it is empty when there is one.
+    ``why`` says what is in the way of a cell; it is empty when there is one. ``exposed`` says why
+    services in cells share the host's network; it is empty when each has its own.
     """
 
     kind: str = "none"
     why: str = ""
+    exposed: str = ""
 
 
 @dataclass(slots=True)

@@ -42,7 +42,7 @@ async def platform_status(
         state="ready" if needed <= set(children) else "degraded",
         processes=Processes(os.getppid(), os.getpid(), pids.get(ENVOY), pids.get(POSTGRES)),
         deployments=dict(states),
-        walls=Walls(listing.walls, listing.breach),
+        walls=Walls(listing.walls, listing.breach, listing.exposed),
     )
 
 

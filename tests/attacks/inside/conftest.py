@@ -30,6 +30,21 @@ RUN = "database: true\nrun: {asgi: 'app.main:app'}\nhealth: {path: /, timeout: 2
 SLEEPY = "environments: {private: {standby: 1s, stop: 1s}}\n"
 
 
+COMMAND = "database: false\nrun: {command: [python3, app/main.py]}\nhealth: {timeout: 20s}\n"
+OPEN = """
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"well")
+
+ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
 @dataclass
 class Intruder:
     """The attacker, as it is called; it was forked from a parent or started plainly."""
@@ -56,12 +71,14 @@ class Intruder:
 class Scene:
     """Everything an attacker could find out about the host.
 
-    The attackers are ``awake``, which is plainly started and stays, and ``sleepy``, which is forked
-    at each wake; ``keeper`` is a process id.
+    ``command`` is a victim, too, which listens on a port. The attackers are ``awake``, which is
+    plainly started and stays, and ``sleepy``, which is forked at each wake; ``keeper`` is a
+    process id.
     """
 
     platform: Platform
     victim: dict[str, Any]
+    command: dict[str, Any]
     awake: dict[str, Any]
     sleepy: dict[str, Any]
     run: Path
@@ -100,6 +117,7 @@ def scene() -> Iterator[Scene]:
         scene = Scene(
             platform,
             create(platform, "victim", VICTIM),
+            create(platform, "command", OPEN, COMMAND),
             create(platform, "awake", HOSTILE.read_text()),
             create(platform, "sleepy", HOSTILE.read_text(), RUN + SLEEPY),
             run_folder(platform.data),

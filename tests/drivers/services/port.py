@@ -29,6 +29,9 @@ if fifo:
     word = Path(fifo[0]).read_text()
     if word == "crash":
         sys.exit(3)
+ThreadingHTTPServer.request_queue_size = (
+    128  # of more, pasta of 2023 breaks some off: decision 0006
+)
 server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 if how == "graceful":
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

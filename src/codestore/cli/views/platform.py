@@ -18,6 +18,7 @@ def status(found: Document) -> Facts:
             ("data", found["data"]),
             ("deployments", counts or "none"),
             ("walls", _walls(found["walls"])),
+            ("network", _network(found["walls"])),
             ("processes", ""),
             *processes,
         ]
@@ -31,6 +32,14 @@ def _walls(found: Document) -> str:
         "cell": "each service in a cell of its own",
         "landlock": f"WARNING: files are closed, but processes and sockets are seen: no cells{why}",
     }.get(found["kind"], f"WARNING: none: a service can do what your user can do{why}")
+
+
+def _network(found: Document) -> str:
+    """Say what services reach of each other and of the host, and what to do about it."""
+    if found["kind"] == "cell" and not found["exposed"]:
+        return "each service in a network of its own"
+    why = f": {found['exposed']}" if found["exposed"] else ""
+    return f"WARNING: the host's: a service reaches ports of others and of this machine{why}"
 
 
 def event(found: Document) -> str:

@@ -91,7 +91,8 @@ class ProcessPrograms:
     def _spec(self, program: Program, name: str, log: Path) -> ChildSpec:
         view = None
         if self._walls != NONE:
-            view = View(program.reads, program.writes, home=program.folder, name="build")
+            # In the host's network: an index of packages, or a proxy, may be on this very host.
+            view = View(program.reads, program.writes, program.folder, "build", hosts_network=True)
         return ChildSpec(
             name=name,
             argv=program.words,

@@ -3,7 +3,8 @@
 Three processes of a forked copy of the keeper's. The first one makes the namespaces and ends. Then
 there is the *anchor*, which is process 1 in there: it collects orphans, and when it is killed the
 kernel kills everybody else inside. The third is the child itself; a process 1 would not hear
-signals that it has no handler for. Both are the keeper's own children.
+signals that it has no handler for. Both are the keeper's own children, and so is the one that
+connects its network (``network``), which is the only one that stays outside.
 
 What every cell has is built by ``prepare``, which can be done before anybody knows what for. What
 is this child's is added by ``furnish``, in a fraction of a millisecond; after that nothing else is
@@ -13,9 +14,9 @@ in view, and no right is left to change it. Needs Linux 5.12, for ``mount_setatt
 import contextlib
 import os
 import resource
-import select
 import shutil
 import signal
+import socket
 import stat
 import struct
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from codestore.keeper import processes
-from codestore.keeper.walls import calls
+from codestore.keeper.walls import calls, network
+from codestore.keeper.walls.link import Link
+from codestore.keeper.walls.network import Network
 from codestore.keeper.walls.view import DEVICES, SETTINGS, SYSTEM, View
 
 PATIENCE: Final = 5.0
@@ -33,9 +36,10 @@ MOST_PROCESSES: Final = 1024
 _FLAGS: Final = (
     calls.CLONE_NEWNS | calls.CLONE_NEWPID | calls.CLONE_NEWIPC | calls.CLONE_NEWUTS
 )  # fmt: skip
-_REPORT: Final = struct.Struct("ii")
+_REPORT: Final = struct.Struct("iii")
 _NOBODY: Final = 65534
 _IN_MEMORY: Final = "128m"  # of each folder that is kept in memory, which counts as its memory
+_RESOLVERS: Final = "resolv.conf"
 _CHILD: Final = 2  # the number of the first process behind the anchor
 _OWN: Final = calls.ATTR_NOSUID | calls.ATTR_NODEV
 _READ: Final = _OWN | calls.ATTR_RDONLY
@@ -44,9 +48,10 @@ _SLEEP: Final = shutil.which("sleep", path="/usr/bin:/bin:/run/current-system/sw
 
 
 class Cell:
-    """A cell as the keeper holds it: whoever is in it, and its anchor."""
+    """A cell as the keeper holds it: who is in it, its anchor, its network if it has one."""
 
-    def __init__(self, anchor: int) -> None:
+    def __init__(self, anchor: int, link: Link | None = None) -> None:
+        self.link = link
         self._anchor = os.pidfd_open(anchor)
         self._inside = 1
 
@@ -59,32 +64,48 @@ class Cell:
         """Count one less; with the last one everything inside ends."""
         self._inside -= 1
         if self._inside == 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._anchor, signal.SIGKILL)
+            self.end()
             os.close(self._anchor)
+            if self.link:
+                self.link.close()
+
+    def end(self) -> None:
+        """Kill whoever is inside."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._anchor, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where cells are built, at a folder that is empty, and for whom: is the keeper root?"""
+    """Where cells are built, at a folder that is empty, and for whom: is the keeper root?
+
+    Without a ``network`` they have that of the host.
+    """
 
     base: str
     root: bool
+    network: Network | None = None
 
 
-def split(site: Site, keeper: int, report: int) -> None:
+def split(site: Site, keeper: int, report: socket.socket, port: int = 0) -> None:
     """Make the namespaces; return in the child only, which is not alone in them.
 
     To be called in a process that the keeper has forked, with all signals blocked. Its pids (or
     the reason why there are none) are written to ``report``. There is no moment at which the keeper
-    could end and an anchor would stay.
+    could end and an anchor would stay. ``port`` of the host leads inside.
     """
     try:
         watched = os.pidfd_open(keeper)
         account = os.getuid(), os.getgid()
-        calls.unshare(_FLAGS if site.root else _FLAGS | calls.CLONE_NEWUSER)
+        carrier = _begin_to_carry(site, watched, port)
+        host = network.addresses_of_host() if carrier else []
+        flags = _FLAGS | (calls.CLONE_NEWNET if carrier else 0)
+        calls.unshare(flags if site.root else flags | calls.CLONE_NEWUSER)
         if not site.root:
             _map("/proc", account)
+        inside = network.close_off(host) if carrier else None
+        if carrier:
+            carrier.connect(site.root)
         # Until both are there: the kernel makes no child of somebody who is about to be killed.
         processes.die_with_parent(signal.SIGKILL)
         if os.getppid() != keeper:
@@ -96,29 +117,61 @@ def split(site: Site, keeper: int, report: int) -> None:
         if child == 0:
             os.close(watched)
             return
-        os.write(report, _REPORT.pack(anchor, child))
+        pids = _REPORT.pack(anchor, child, carrier.pid if carrier else 0)
+        if carrier and inside:
+            socket.send_fds(report, [pids], [carrier.ready, inside.fileno()])
+        else:
+            report.send(pids)
         os._exit(0)
     except OSError as failure:
-        os.write(report, f"no namespaces: {failure.strerror}".encode())
+        report.send(f"no namespaces: {failure.strerror}".encode())
     finally:
         if os.getpid() != _CHILD:
             os._exit(1)
 
 
-def split_off(report: int) -> tuple[int, Cell]:
+def split_off(report: socket.socket, port: int = 0) -> tuple[int, Cell]:
     """Return the pid of a cell's child, and the cell, when they are there. Raises ``OSError``."""
-    said = os.read(report, 4096) if _speaks(report, PATIENCE) else b"no namespaces in time"
+    said, given = b"no namespaces in time", list[int]()
+    if processes.speaks(report.fileno(), PATIENCE):
+        said, given, _, _ = socket.recv_fds(report, 4096, 2)
     if len(said) != _REPORT.size:
         raise OSError(said.decode(errors="replace"))
-    anchor, child = _REPORT.unpack(said)
-    return child, Cell(anchor)
+    anchor, child, carrier = _REPORT.unpack(said)
+    if not carrier:
+        return child, Cell(anchor)
+    ready, inside = given
+    return child, Cell(anchor, Link(carrier, ready, inside, port))
 
 
-def _speaks(descriptor: int, seconds: float) -> bool:
-    """Wait until a descriptor is readable; it may have any number, as ``select`` does not allow."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+@dataclass(frozen=True, slots=True)
+class _Carrier:
+    """The process that will connect a cell, and waits to be told which; as its maker has it."""
+
+    pid: int
+    line: socket.socket
+    ready: int
+
+    def connect(self, root: bool) -> None:
+        """Have it connect the namespaces that we are in."""
+        names = ("net",) if root else ("net", "user")
+        spaces = [os.open(f"/proc/self/ns/{each}", os.O_RDONLY | os.O_CLOEXEC) for each in names]
+        socket.send_fds(self.line, [b"!"], spaces)
+
+
+def _begin_to_carry(site: Site, keeper: int, port: int) -> _Carrier | None:
+    """Make the process that will connect a cell, while we are still in the host's network."""
+    if site.network is None:
+        return None
+    line, end = socket.socketpair()
+    ready, said = os.pipe()
+    pid = calls.sibling()
+    if pid == 0:
+        line.close()  # or the end of our maker would go unnoticed
+        network.carry(site.network.arguments(site.root, port), end, said, keeper)
+    end.close()
+    os.close(said)
+    return _Carrier(pid, line, ready)
 
 
 def prepare(site: Site) -> None:
@@ -130,7 +183,10 @@ def prepare(site: Site) -> None:
     for path in SYSTEM:
         _show(base, path, _READ)
     for name in SETTINGS:
-        _show(base, f"/etc/{name}", _READ)
+        if site.network and name == _RESOLVERS:
+            _write_resolvers(base)
+        else:
+            _show(base, f"/etc/{name}", _READ)
     for name in ("dev", "proc", "tmp", "var/tmp", "dev/shm", "home"):
         os.makedirs(f"{base}/{name}", exist_ok=True)
     flags = calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC
@@ -219,7 +275,7 @@ def _hold(site: Site, keeper: int) -> NoReturn:
             os.setuid(_NOBODY)
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
         processes.die_with_parent(signal.SIGKILL)  # again: a change of user has cleared it
-        if _speaks(keeper, 0):  # it ended before we were tied to it
+        if processes.speaks(keeper, 0):  # it ended before we were tied to it
             os._exit(1)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         if _SLEEP:
@@ -258,6 +314,14 @@ def _copy_link(base: str, path: str, target: str, attributes: int) -> None:
     found = os.path.realpath(path)
     if found != path and not os.path.lexists(f"{base}{found}"):
         _show(base, found, attributes)
+
+
+def _write_resolvers(base: str) -> None:
+    """Have names resolved by the host's own resolver, or by those it names beside that."""
+    os.makedirs(f"{base}/etc", exist_ok=True)
+    named = Path("/etc", _RESOLVERS)
+    others = named.read_text(errors="replace") if named.exists() else ""
+    _put(f"{base}{named}", f"nameserver {network.RESOLVER}\n{others}", os.O_CREAT)
 
 
 def _write_accounts(base: str, view: View, account: tuple[int, int]) -> None:

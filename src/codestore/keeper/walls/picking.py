@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.walls import calls, cell, filters, landlock
+from codestore.keeper.walls import calls, cell, filters, landlock, network
 from codestore.keeper.walls.cell import Site
 from codestore.keeper.walls.view import View
 
@@ -22,13 +24,20 @@ class Walls:
     """How children are kept inside: ``kind`` is ``cell``, ``landlock`` or ``none``.
 
     ``site`` is where cells are built, ``landlock`` the version that the kernel has (0: none).
-    ``why`` tells what is in the way of a cell.
+    ``why`` tells what is in the way of a cell, ``exposed`` why it has no network of its own.
     """
 
     kind: str = NONE
     site: Site | None = None
     landlock: int = 0
     why: str = ""
+    exposed: str = ""
+
+    def for_view(self, view: View | None) -> "Walls":
+        """Return those that are around whoever sees this."""
+        if view is None or not view.hosts_network or self.site is None:
+            return self
+        return replace(self, site=replace(self.site, network=None))
 
     def prepare(self) -> None:
         """Do in this process what can be done before it is known for whom. Raises ``OSError``."""
@@ -62,45 +71,55 @@ class Walls:
 NO_WALLS: Final = Walls()
 
 
-def pick_walls(base: Path) -> Walls:
-    """Return the best walls that work here; ``base`` is a folder for cells, made when missing."""
+def pick_walls(base: Path, reach: Sequence[int] = ()) -> Walls:
+    """Return the best walls that work here; ``base`` is a folder for cells, made when missing.
+
+    ``reach`` are the TCP ports of the host's loopback that are found in a network of a cell's own.
+    """
     if calls.MISSING:
         return Walls(why="this system has none")
     known = landlock.version()
-    walls = Walls(CELL, Site(str(base), os.geteuid() == 0), known)
+    site = Site(str(base), os.geteuid() == 0)
     try:
         base.mkdir(mode=0o755, exist_ok=True)
-        _try(walls)
+        _try(Walls(CELL, site, known))
     except OSError as failure:
         return Walls(LANDLOCK if known else NONE, None, known, str(failure))
-    return walls
+    try:
+        connected = replace(site, network=network.find(reach))
+        _try(Walls(CELL, connected, known))
+    except OSError as failure:
+        return Walls(CELL, site, known, exposed=failure.strerror or str(failure))
+    return Walls(CELL, connected, known)
 
 
 def _try(walls: Walls) -> None:
     """Build a cell and leave it. Raises ``OSError`` when that cannot be done."""
     assert walls.site is not None
-    report, written = os.pipe()
+    report, written = socket.socketpair()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     keeper, first = os.getpid(), os.fork()
     if first == 0:
         _be_tried(walls, walls.site, keeper, written)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    os.close(written)
+    written.close()
     try:
         child, made = cell.split_off(report)
         try:
             said = _ending(child)
+            if made.link:
+                made.link.wait()
         finally:
             made.leave()
         if said:
             raise OSError(said, f"no cell: {os.strerror(said)}")
     finally:
-        os.close(report)
+        report.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(first, 0)
 
 
-def _be_tried(walls: Walls, site: Site, keeper: int, report: int) -> None:
+def _be_tried(walls: Walls, site: Site, keeper: int, report: socket.socket) -> None:
     """End with the number of the error, 0 for none."""
     code = 1
     try:

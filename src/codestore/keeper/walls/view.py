@@ -27,13 +27,15 @@ class View:
 
     ``read`` are folders and files that it may not change, ``write`` those that are its own.
     ``home`` is its user's home, ``name`` what its host and its user are called. What is not there
-    is not seen either. ``/tmp`` is in memory, and its own in any case.
+    is not seen either. ``/tmp`` is in memory, and its own in any case. ``hosts_network``: it is in
+    the network of the host, as befits who runs no code of strangers.
     """
 
     read: tuple[str, ...]
     write: tuple[str, ...]
     home: str
     name: str = "service"
+    hosts_network: bool = False
 
     @property
     def wholly(self) -> list[tuple[str, bool]]:
