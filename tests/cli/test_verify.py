@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from codestore.cli.client import Client, Query
 from codestore.cli.commands import environments
+from codestore.cli.problems import unreachable
 from tests.cli import samples
 from tests.cli.conftest import Cs
 from tests.cli.stage import Stage, listing
@@ -71,6 +73,24 @@ def test_it_is_waited_for_and_each_is_told_when_it_is_over(cs: Cs, stage: Stage)
         ["blog/demo", "all", "refused"],
     ]
     assert [each["environment"] for each in json.loads(run.out)] == ["private", "demo"]
+
+
+def test_a_platform_that_is_started_anew_meanwhile_is_waited_for(
+    cs: Cs, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.on("POST", WHERE, listing(*asked(samples.VERIFIED)))
+    stage.on("GET", WHERE, listing(*asked(samples.VERIFIED)), listing(samples.VERIFIED))
+    get, tries = Client.get, []
+
+    def away(self: Client, where: str, query: Query | None = None) -> object:
+        tries.append(where)
+        if len(tries) in (2, 3):
+            raise unreachable("it is started anew")
+        return get(self, where, query)
+
+    monkeypatch.setattr(Client, "get", away)
+    assert cs("env:verify").code == 0
+    assert len(tries) == 4
 
 
 def test_one_that_goes_meanwhile_is_not_waited_for(cs: Cs, stage: Stage) -> None:

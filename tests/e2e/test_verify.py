@@ -1,6 +1,9 @@
 """``cs env:verify`` on a real platform: walls that stand, and walls that were broken on purpose."""
 
 import json
+import os
+import signal
+import subprocess
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +15,7 @@ from codestore.settings import read_settings
 from codestore.vault import FileVault
 from codestore.wiring.preparing import embedded_server
 from tests.e2e.services import api
-from tests.support.platform import KEY, Platform
+from tests.support.platform import CS, KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 SPY = """
@@ -217,6 +220,26 @@ def test_who_sleeps_is_verified_and_tried_and_sleeps_on(town: Town) -> None:
     town.platform.run("env:verify", "spied/private")
     after = town.place("spied", "demo")
     assert (after["standby"]["depth"], after["wakes"]) == ("stopped", wakes)
+
+
+def test_what_a_killed_platform_was_verifying_is_verified_when_it_is_back(town: Town) -> None:
+    before = town.verify("--last", "market/staging")["market/staging"]["at"]
+    command = [str(CS), "env:verify", "-p", "market", "-o", "json"]
+    with subprocess.Popen(
+        command,
+        env=town.platform.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline()  # one of three is over
+        os.kill(town.platform.status()["processes"]["control"], signal.SIGKILL)
+        out, err = running.communicate(timeout=90)
+    found = json.loads(out)
+    assert [each["unproved"] for each in found] == [None] * 3, err
+    assert [each["state"] for each in found] == ["done"] * 3
+    assert {each["environment"]: each["at"] for each in found}["staging"] > before
 
 
 def test_the_matrix_is_printed_for_people(town: Town) -> None:

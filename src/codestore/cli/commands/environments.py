@@ -1,14 +1,16 @@
 """Environments, and what the next turn would do in them."""
 
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+from codestore.cli import changes
 from codestore.cli.arguments import OfEnvironment, OfProject, OfService
 from codestore.cli.client import Query, path
 from codestore.cli.output import Form
-from codestore.cli.problems import ExitCode, wrong_usage
+from codestore.cli.problems import CommandError, ExitCode, wrong_usage
 from codestore.cli.registry import Commands
 from codestore.cli.session import Session
 from codestore.cli.view import Document
@@ -77,11 +79,11 @@ def verify(
 def _verified(session: Session, query: Query) -> list[Document]:
     """Ask for verifications and wait for them; say of each when it is over."""
     where = path("verifications")
-    waiting = {each["deployment"] for each in session.client.post(where, query=query)["items"]}
-    asked = frozenset(waiting)
+    asked = {each["deployment"] for each in session.client.post(where, query=query)["items"]}
+    waiting = set(asked)
     while True:
         began = time.monotonic()
-        items = session.client.get(where, query)["items"]
+        items = _in_sight(lambda: session.client.get(where, query)["items"])
         found: list[Document] = [each for each in items if each["deployment"] in asked]
         for each in found:
             if each["deployment"] in waiting and each["state"] == "done":
@@ -90,6 +92,18 @@ def _verified(session: Session, query: Query) -> list[Document]:
         if not any(each["state"] == "asked" for each in found):
             return found
         time.sleep(max(LOOKS, time.monotonic() - began))
+
+
+def _in_sight(look: Callable[[], Any]) -> Any:
+    """Look, also while the platform is started anew: what was asked for goes on then."""
+    until = time.monotonic() + changes.PATIENCE.out_of_sight
+    while True:
+        try:
+            return look()
+        except CommandError as error:
+            if error.exit_code is not ExitCode.UNREACHABLE or time.monotonic() > until:
+                raise
+        time.sleep(LOOKS)
 
 
 def _parts(environment: str) -> tuple[str, str]:
