@@ -51,7 +51,7 @@ def only(small: Small, *texts: str) -> Iterator[list[str]]:
     done, heard = threading.Event(), list[str]()
 
     def call() -> None:
-        with httpx.Client(headers={KEY: place["key"]}, timeout=20) as web:
+        with httpx.Client(headers={KEY: place["key"]}, timeout=20, verify=False) as web:
             while not done.is_set():
                 answer = web.get(place["url"])
                 heard.append(f"{answer.status_code} {answer.text}")

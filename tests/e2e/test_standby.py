@@ -158,7 +158,8 @@ class Sleeper:
                 "headers": self.headers,
                 "timeout": PATIENCE,
                 **more,
-            }
+            },
+            verify=False,
         )
 
 
@@ -210,8 +211,8 @@ def test_who_may_not_call_wakes_nobody(platform: Platform) -> None:
     base = f"http://127.0.0.1:{platform.port}"
     assert sleeper.call(headers={}).status_code == 401
     assert sleeper.call(headers={KEY: "wrong"}).status_code == 403
-    assert httpx.get(f"{base}/{'0' * 32}/x").status_code == 404
-    assert httpx.get(f"{base}/nothing/here").status_code == 404
+    assert httpx.get(f"{base}/{'0' * 32}/x", verify=False).status_code == 404
+    assert httpx.get(f"{base}/nothing/here", verify=False).status_code == 404
     assert sleeper.info()["state"] == "standby"
     assert sleeper.call().status_code == 200  # the first thing that happens after all of that
     following = sleeper.happened("woken", stopped)
@@ -233,14 +234,16 @@ def test_any_method_wakes_it_with_its_whole_body(platform: Platform, method: str
 
 def test_a_kept_connection_and_http_2_wake_it(platform: Platform) -> None:
     sleeper = Sleeper(platform, "kept")
-    with httpx.Client(headers=sleeper.headers, timeout=PATIENCE) as web:
+    with httpx.Client(headers=sleeper.headers, timeout=PATIENCE, verify=False) as web:
         web.get(sleeper.place["url"])
         after = sleeper.asleep("stopped")
         assert web.get(sleeper.place["url"]).status_code == 200
         after = sleeper.asleep("frozen", after)
         assert web.get(sleeper.place["url"]).status_code == 200
     sleeper.asleep("stopped", after)
-    with httpx.Client(headers=sleeper.headers, timeout=PATIENCE, http1=False, http2=True) as web:
+    with httpx.Client(
+        headers=sleeper.headers, timeout=PATIENCE, http1=False, http2=True, verify=False
+    ) as web:
         answer = web.post(sleeper.place["url"], content=b"x" * 100_000)
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
 
@@ -263,7 +266,9 @@ def test_a_stream_keeps_it_awake(platform: Platform) -> None:
     sleeper = Sleeper(platform, "streams")
     frozen = sleeper.asleep("frozen")
     url = f"{sleeper.place['url']}/events"
-    with httpx.stream("GET", url, headers=sleeper.headers, timeout=PATIENCE) as stream:
+    with httpx.stream(
+        "GET", url, headers=sleeper.headers, timeout=PATIENCE, verify=False
+    ) as stream:
         chunks = stream.iter_bytes()  # held, or it would be closed with the stream
         assert next(chunks) == b"begun"
         woken = sleeper.happened("woken", frozen)
@@ -275,7 +280,9 @@ async def test_two_hundred_callers_are_one_wake(platform: Platform) -> None:
     sleeper = await asyncio.to_thread(Sleeper, platform, "crowd")
     stopped = await asyncio.to_thread(sleeper.asleep, "stopped")
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(headers=sleeper.headers, timeout=PATIENCE, limits=limits) as web:
+    async with httpx.AsyncClient(
+        headers=sleeper.headers, timeout=PATIENCE, limits=limits, verify=False
+    ) as web:
         bodies = [str(number).encode() for number in range(200)]
         calls = (web.post(sleeper.place["url"], content=body) for body in bodies)
         answers = await asyncio.gather(*calls)
@@ -293,7 +300,7 @@ async def test_a_command_is_woken_as_well(platform: Platform, depth: str) -> Non
     stop = 60 if depth == "frozen" else 1
     sleeper = await asyncio.to_thread(Sleeper, platform, f"node-{depth}", 1, stop, True)
     asleep = await asyncio.to_thread(sleeper.asleep, depth)
-    async with httpx.AsyncClient(headers=sleeper.headers, timeout=PATIENCE) as web:
+    async with httpx.AsyncClient(headers=sleeper.headers, timeout=PATIENCE, verify=False) as web:
         bodies = [os.urandom(100_000) for _ in range(50)]
         calls = (web.post(sleeper.place["url"], content=body) for body in bodies)
         answers = await asyncio.gather(*calls)
