@@ -84,6 +84,18 @@ async def test_the_digest_stays_the_same_from_release_to_release(
     assert seal.digest == "cf81a0a5b8603f668fd683bef08ac6ed64783a91c22f9d9a2a3f70976dae8e23"
 
 
+async def test_limits_that_are_not_said_are_not_sealed(
+    sealer: UvBuilder, root: Path, push: Push
+) -> None:
+    """Manifests could not always say all of them, and the digest stays what it was."""
+    said = b"environments: {private: {limits: {memory: 128MiB}}}\n"
+    seal = await push(sealer, {**COMMAND, "codestore.yaml": COMMAND["codestore.yaml"] + said})
+    manifest = description(root, seal)["manifest"]
+    assert isinstance(manifest, dict)
+    known = ("rate", "max_requests", "max_body", "idle_timeout", "memory", "cpu")
+    assert tuple(manifest["overrides"]["private"]["limits"]) == tuple(sorted(known))
+
+
 async def test_any_change_of_the_source_changes_both_digests(
     sealer: UvBuilder, push: Push, tmp_path: Path
 ) -> None:

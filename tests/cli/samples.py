@@ -40,8 +40,8 @@ URL = "http://127.0.0.1:7080/0123456789abcdef0123456789abcde"
 
 def _limits(environment: str) -> LimitsView:
     if environment == "production":
-        return LimitsView(None, None, None, 300.0, 2**30, 2.0)
-    return LimitsView(500.0, 2000, 100 * 2**20, 120.0, 512 * 2**20, 1.0)
+        return LimitsView(None, None, None, 300.0, 2**30, 2.0, 2**33)
+    return LimitsView(500.0, 2000, 100 * 2**20, 120.0, 512 * 2**20, 1.0, 2**30)
 
 
 def deployment(environment: str, state: str = "ready", **other: Any) -> DeploymentView:

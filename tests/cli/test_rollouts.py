@@ -291,7 +291,7 @@ def test_what_a_reason_has_cannot_steer_the_terminal(cs: Cs, stage: Stage) -> No
 def test_instances_and_limits_are_said_as_people_say_them() -> None:
     production = plain(samples.stayer())
     assert scale(production) == "3 of 4; 2 to 8 by load"
-    assert limits(production["limits"]) == "silence of 5m, 1GiB of memory, 2 cores"
+    assert limits(production["limits"]) == "silence of 5m, 1GiB of memory, 2 cores, 8GiB of files"
     small = plain(samples.deployment("private"))
     assert scale(small) == "1 of 1"
 

@@ -3,9 +3,10 @@
 import pytest
 
 from codestore.domain.document import Document
-from codestore.domain.environments import Kind
+from codestore.domain.environments import POLICIES, Kind
 from codestore.domain.faults import Fault
 from codestore.domain.manifest import FILE, Manifest, RunKind, read_manifest
+from codestore.domain.overrides import Override, resources
 
 FILES = frozenset({"codestore.yaml", "src/schema.graphql", "uv.lock", "requirements.txt"})
 
@@ -75,6 +76,8 @@ def test_a_full_manifest_says_it_all() -> None:
         ({"environments": {"production": {"stop": "5m"}}}, "production.stop: production never"),
         ({"environments": {"private": {"stop": "299s"}}}, "must not be less than standby"),
         ({"environments": {"development": {"stop": "5m"}}}, "development does not sleep"),
+        ({"environments": {"demo": {"limits": {"disk": "2GiB"}}}}, "limits.disk: is out of range"),
+        ({"environments": {"demo": {"limits": {"disk": "1MiB"}}}}, "limits.disk: is out of range"),
         ({"environments": {"private": {"standby": "0s"}}}, "private.standby: is out of range"),
         ({"environments": {"private": {"stop": "25h"}}}, "private.stop: is out of range"),
         ({"environments": {"private": {"stop": "never"}}}, "private.stop: must be a time"),
@@ -119,6 +122,13 @@ def test_where_it_may_be_set_standby_and_stop_are_read(
 ) -> None:
     override = read({"service": "blog", "environments": {kind: said}}).overrides[Kind(kind)]
     assert (override.standby, override.stop) == expected
+
+
+def test_a_manifest_may_lower_what_files_may_take() -> None:
+    said = {"environments": {"production": {"limits": {"disk": "2GiB"}}}}
+    override = read({"service": "blog", **said}).overrides[Kind.PRODUCTION]
+    assert resources(POLICIES[Kind.PRODUCTION], override).disk == 2**31
+    assert resources(POLICIES[Kind.PRODUCTION], Override()).disk == 2**33
 
 
 def test_a_stop_before_standby_is_refused_with_its_line_and_what_would_be_right() -> None:

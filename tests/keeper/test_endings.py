@@ -237,3 +237,29 @@ async def test_sigterm_to_the_keeper_is_a_shutdown(own_house: House) -> None:
     pid = await client.spawn(child("a"))
     assert await own_house.end() == 0
     assert not alive(pid)
+
+
+async def test_a_signal_that_ends_it_may_say_why(house: House, client: KeeperClient) -> None:
+    async with client.events() as events:
+        await client.spawn(child("x", log="x.log"))
+        await client.signal("x", "SIGKILL", cause="it wrote too much")
+        ended = await event(events, Exited, "x")
+    assert (ended.signal, ended.cause) == ("SIGKILL", "it wrote too much")
+    assert (await listed(client, "x")).cause == "it wrote too much"
+    assert house.log("x.log") == [("platform", "F", "it wrote too much")]
+
+
+async def test_files_of_a_child_are_bounded(house: House, client: KeeperClient) -> None:
+    code = f"""
+file = open("{house.root}/file", "wb", buffering=0)
+print(file.write(bytes(3000)), flush=True)
+try:
+    file.write(b"x")
+except OSError as refused:
+    print(refused.strerror)
+"""
+    async with client.events() as events:
+        await client.spawn(script("x", code, log="x.log", file_size=3000))
+        await event(events, Exited, "x")
+    assert [text for _, _, text in house.log("x.log")] == ["3000", "File too large"]
+    (house.root / "file").unlink()

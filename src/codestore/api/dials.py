@@ -26,6 +26,7 @@ def limits_view(policy: Policy, override: Override) -> LimitsView:
         idle_timeout=routed.idle_timeout,
         memory=used.memory,
         cpu=used.cpu,
+        disk=used.disk,
     )
 
 

@@ -122,6 +122,8 @@ def _as_sealed(manifest: Manifest) -> dict[str, Any]:
         for key in ("stop", "limits", "canary"):
             if override[key] is None:
                 del override[key]
+        if "limits" in override and override["limits"]["disk"] is None:
+            del override["limits"]["disk"]
     return sealed
 
 

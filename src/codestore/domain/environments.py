@@ -27,10 +27,14 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an instance may use: bytes of memory, and processor cores; ``None`` is no limit."""
+    """What an instance may use: bytes of memory, and processor cores; ``None`` is no limit.
+
+    ``disk``: the bytes that all files of its deployment may take together.
+    """
 
     memory: int | None = None
     cpu: float | None = None
+    disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Policy:
 _RULES = Limits(
     idle_timeout=120.0, max_body=100 * MEBIBYTE, rate=500.0, max_requests=2_000
 )  # for whatever is not production
-_SMALL = Resources(memory=512 * MEBIBYTE, cpu=1.0)
+_SMALL = Resources(memory=512 * MEBIBYTE, cpu=1.0, disk=1024 * MEBIBYTE)
 _ALONE = DatabaseLimits(connections=40, statement=60.0)  # one instance, and the one that follows it
 _FEW = DatabaseLimits(connections=60, statement=60.0)  # two of them
 
@@ -146,7 +150,7 @@ POLICIES: dict[Kind, Policy] = {
         2,
         8,
         drain=30.0,
-        resources=Resources(memory=1024 * MEBIBYTE, cpu=2.0),
+        resources=Resources(memory=1024 * MEBIBYTE, cpu=2.0, disk=8192 * MEBIBYTE),
         returns=True,
         promise=0.999,
         clients=True,

@@ -11,12 +11,14 @@ from codestore.domain.routing import Limits
 LONGEST_REST = 86_400.0  # seconds
 LONGEST_HOLD = 86_400.0  # seconds
 _KEYS = ("standby", "stop", "instances", "concurrency", "limits", "canary")
-_LIMITS = ("rate", "max_requests", "max_body", "idle_timeout", "memory", "cpu")
+_LIMITS = ("rate", "max_requests", "max_body", "idle_timeout", "memory", "cpu", "disk")
 _MOST_RATE = 1_000_000
 _MOST_REQUESTS = 16_384
 _MOST_BODY = 2**40
 _LEAST_MEMORY = 32 * MEBIBYTE
 _MOST_MEMORY = 2**40
+_LEAST_DISK = 64 * MEBIBYTE
+_MOST_DISK = 2**50
 _LEAST_CPU, _MOST_CPU = 0.1, 64.0
 
 
@@ -30,6 +32,7 @@ class Limited:
     idle_timeout: float | None = None
     memory: int | None = None
     cpu: float | None = None
+    disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def resources(policy: Policy, override: Override) -> Resources:
     return Resources(
         own.memory if said.memory is None else said.memory,
         own.cpu if said.cpu is None else said.cpu,
+        own.disk if said.disk is None else said.disk,
     )
 
 
@@ -147,7 +151,7 @@ def _limits(node: Document, policy: Policy) -> Limited | None:
     own, may = policy.limits, policy.resources
     rate, requests = node.child("rate"), node.child("max_requests")
     body, idle = node.child("max_body"), node.child("idle_timeout")
-    memory, cpu = node.child("memory"), node.child("cpu")
+    memory, cpu, disk = (node.child(name) for name in ("memory", "cpu", "disk"))
     most = {
         "rate": int(own.rate or _MOST_RATE),
         "max_requests": own.max_requests or _MOST_REQUESTS,
@@ -159,6 +163,7 @@ def _limits(node: Document, policy: Policy) -> Limited | None:
         idle_timeout=None if idle.missing else idle.duration(0.1, own.idle_timeout),
         memory=None if memory.missing else memory.size(_LEAST_MEMORY, may.memory or _MOST_MEMORY),
         cpu=None if cpu.missing else cpu.number(_LEAST_CPU, may.cpu or _MOST_CPU),
+        disk=None if disk.missing else disk.size(_LEAST_DISK, may.disk or _MOST_DISK),
     )
 
 

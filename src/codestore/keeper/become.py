@@ -7,6 +7,7 @@ through the gate and ends.
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
             _drop_privileges(spec.user)
             doing = f"reaching {handover.notify} as user {spec.user[0]} (is a folder above closed?)"
             _check_reachable(handover.notify)
+        if spec.file_size is not None:
+            doing = "bounding its files"
+            resource.setrlimit(resource.RLIMIT_FSIZE, (spec.file_size, spec.file_size))
         doing = "tying its life to the keeper's"
         _tie(spec, handover.keeper, gate)
         doing = f"entering {spec.cwd}"

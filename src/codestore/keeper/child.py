@@ -62,10 +62,14 @@ class Child:
         first = await asyncio.shield(self.first_start)
         return self._run.pid if self._run else first
 
-    def signal(self, name: str, group: bool) -> None:
-        """Send a signal. Raises ``KeeperError(not-running)``."""
+    def signal(self, name: str, group: bool, cause: str = "") -> None:
+        """Send a signal, with a ``cause`` to end it. Raises ``KeeperError(not-running)``."""
+        run = self._running()
+        if cause:
+            run.cause = cause
+            run.say(cause)
         send = os.killpg if group else os.kill
-        send(self._running().pid, signal_number(name))
+        send(run.pid, signal_number(name))
 
     async def freeze(self, socket: str, queue: int) -> bool:
         """Freeze it until a connection arrives at ``socket``; tell whether it is frozen.

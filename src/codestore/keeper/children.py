@@ -41,9 +41,9 @@ class Children:
                 del self._table[spec.name]
             raise
 
-    def signal(self, name: str, signal: str, group: bool) -> None:
+    def signal(self, name: str, signal: str, group: bool, cause: str) -> None:
         """Send a signal. Raises ``KeeperError``: ``not-found``, ``not-running``."""
-        self._find(name).signal(signal, group)
+        self._find(name).signal(signal, group, cause)
 
     async def freeze(self, name: str, socket: str, queue: int) -> bool:
         """Freeze a child that nobody is connected to; tell whether it is frozen.

@@ -103,12 +103,12 @@ class KeeperClient:
         """
         return codec.from_json(int, await self._ask(protocol.Spawn(spec)))
 
-    async def signal(self, name: str, signal: str, group: bool = True) -> None:
-        """Send ``SIGHUP`` or another to a child or its group.
+    async def signal(self, name: str, signal: str, group: bool = True, cause: str = "") -> None:
+        """Send ``SIGHUP`` or another to a child or its group; ``cause`` is why it ends by that.
 
         Raises ``not-found``, ``not-running``.
         """
-        await self._ask(protocol.Signal(name, signal, group))
+        await self._ask(protocol.Signal(name, signal, group, cause))
 
     async def freeze(self, name: str, socket: str, queue: int = protocol.BACKLOG) -> bool:
         """Freeze a child until somebody connects to ``socket``; tell whether it is frozen.

@@ -94,8 +94,8 @@ class Desk:
                 return self._children.stop(name, grace, frozen)
             case Thaw(name):
                 self._children.thaw(name)
-            case Signal(name, number, group):
-                self._children.signal(name, number, group)
+            case Signal(name, number, group, cause):
+                self._children.signal(name, number, group, cause)
             case Forget(name):
                 self._children.forget(name)
             case Relabel(name, label):

@@ -89,11 +89,15 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Send a signal to a running child, or to its whole process group."""
+    """Send a signal to a running child, or to its whole process group.
+
+    ``cause`` is why, if it is to end by that: it is told as the cause of its end, and in its log.
+    """
 
     name: str
     signal: str
     group: bool = True
+    cause: str = ""
 
     def __post_init__(self) -> None:
         signal_number(self.signal)

@@ -62,6 +62,7 @@ class ChildSpec:
     - ``secrets``: the names of variables whose values are masked in its log.
     - ``memory``, ``cpu``: bytes and cores that it and all whom it starts may use together, where
       the system lets the keeper bound them (``Listing.limits``).
+    - ``file_size``: bytes that a file which it writes to may have.
     - ``view``: all that it may see; walls are around it then, as good as they can be had
       (``Listing.walls``).
     """
@@ -86,6 +87,7 @@ class ChildSpec:
     memory: int | None = None
     cpu: float | None = None
     secrets: tuple[str, ...] = ()
+    file_size: int | None = None
     view: View | None = None
 
     @property
@@ -113,6 +115,7 @@ class ChildSpec:
             check_name(self.parent)
         require(self.memory is None or self.memory > 0, f"memory {self.memory} is not positive")
         require(self.cpu is None or self.cpu > 0, f"cpu {self.cpu} is not positive")
+        require(self.file_size is None or self.file_size >= 0, "file_size is negative")
         signal_number(self.stop_signal)
         signal_number(self.death_signal)
 

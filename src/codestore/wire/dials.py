@@ -19,7 +19,7 @@ class LimitsView:
 
     ``rate`` is in requests per second, ``max_requests`` are those under way at once, ``max_body``
     is in bytes, ``idle_timeout`` in seconds without a byte; an instance has ``memory`` in bytes
-    and ``cpu`` in cores.
+    and ``cpu`` in cores. ``disk`` is in bytes, for all files of the deployment.
     """
 
     rate: float | None
@@ -28,6 +28,7 @@ class LimitsView:
     idle_timeout: float
     memory: int | None
     cpu: float | None
+    disk: int | None
 
 
 @dataclass(slots=True)

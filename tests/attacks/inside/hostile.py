@@ -375,6 +375,25 @@ def _bomb():
     return f"{len(children)} processes"
 
 
+def fill_disk(variable):
+    """Files in a folder of its own; of temporary ones, every other is deleted and held."""
+    held = []
+    for n in range(4000):
+        path = Path(os.environ[variable], f"filler-{n}")
+        held.append(os.open(path, os.O_WRONLY | os.O_CREAT))
+        os.write(held[-1], bytes(1 << 22))
+        if n % 2 and variable == "TMPDIR":
+            path.unlink()
+    return f"{len(held) * 4} MiB"
+
+
+def one_large_file():
+    with Path(os.environ["HOME"], "large").open("wb") as file:
+        file.seek(1 << 40)
+        file.write(b"x")
+    return "1 TiB"
+
+
 def fill(path):
     """Files that are in memory, which is everybody's."""
     place = Path(path, "filler")

@@ -84,6 +84,8 @@ def limits(found: Document) -> str:
         told.append(f"{size(found['memory'])} of memory")
     if found["cpu"] is not None:
         told.append(f"{found['cpu']:g} " + ("core" if found["cpu"] == 1 else "cores"))
+    if found["disk"] is not None:
+        told.append(f"{size(found['disk'])} of files")
     return ", ".join(told)
 
 

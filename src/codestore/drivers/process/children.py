@@ -243,6 +243,10 @@ class Children:
             return
         await self.load()
 
+    async def put_ended(self, name: str, label: Label, ending: str) -> None:
+        """Take down a child that ended before it began."""
+        await self._put(Child(name, 0, label, time.time(), ending=ending))
+
     def _bounded(self, spec: ChildSpec) -> ChildSpec:
         """Return the spec without bounds that cannot be set: an old keeper has no word for them."""
         memory = spec.memory if "memory" in self.limits else None
@@ -309,7 +313,7 @@ class Children:
         if child is not None and child.pid == event.pid:  # else its successor is known already
             await self._put(replace(child, ending=ending))
         elif child is None and label is not None:  # a caller should have started it, in vain
-            await self._put(Child(event.name, event.pid, label, time.time(), ending=ending))
+            await self.put_ended(event.name, label, ending)
 
     async def _put(self, child: Child) -> None:
         self._learned += 1

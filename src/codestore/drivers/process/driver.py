@@ -15,6 +15,7 @@ from codestore.drivers.process import probing
 from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.child import Child, ended, farewell
 from codestore.drivers.process.children import Children
+from codestore.drivers.process.disk import Disk
 from codestore.drivers.process.instances import instance_of, port_of, state_of, where
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
@@ -47,7 +48,8 @@ class ProcessDriver:
         self.rounds = Rounds(self.children, self._changed.put_nowait, every)
         self._keeper = keeper
         self._host = host
-        self.standby = ProcessStandby(self.children, host, self.rounds)
+        self.disk = Disk(self.children, host)
+        self.standby = ProcessStandby(self.children, host, self.rounds, self.disk)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "ProcessDriver":
@@ -56,6 +58,7 @@ class ProcessDriver:
         await loaded.wait()
         self._tasks.append(asyncio.create_task(self.standby.look_after()))
         self._tasks.append(asyncio.create_task(self.rounds.go()))
+        self._tasks.append(asyncio.create_task(self.disk.watch()))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -90,6 +93,9 @@ class ProcessDriver:
         """
         name = instance_name(workload.deployment, workload.revision, ordinal)
         if self.children.get(name) is not None:
+            return
+        if excess := await self.disk.excess(workload):  # it has ended as soon as it would begin
+            await self.children.put_ended(name, service_label(workload, ordinal), excess)
             return
         await asyncio.to_thread(provide_code, self._host, workload)
         port = on_port(workload)
@@ -174,6 +180,7 @@ class ProcessDriver:
         for child in children:
             await ask(self.children.forget(child.name))
         self.children.drop(deployment)
+        self.disk.forget(deployment)
 
     async def changes(self) -> AsyncIterator[str]:
         """Yield deployments that have processes, then those whose processes changed."""

@@ -53,6 +53,7 @@ def service_label(workload: Workload, ordinal: int, phase: Phase = Phase.STARTIN
         phase,
         health=workload.health,
         version=workload.artifact.digest,
+        disk=workload.resources.disk,
     )
 
 
@@ -76,17 +77,18 @@ def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
     log.parent.mkdir(parents=True, exist_ok=True)
     imports = imports_file(host, workload.deployment, workload.artifact.digest)
     python = workload.artifact.runtime or "python3"
+    version, disk = workload.artifact.digest, workload.resources.disk
+    label = Label(name, PRELOAD, workload.revision, 0, 0.0, version=version, disk=disk)
     return ChildSpec(
         name=name,
         argv=(python, "-m", PRELOADER, str(imports)),
         env=_base(host, workload, home),
         cwd=str(home),
         log=str(log),
-        label=Label(
-            name, PRELOAD, workload.revision, 0, 0.0, version=workload.artifact.digest
-        ).written(),
+        label=label.written(),
         forks=True,
         memory=workload.resources.memory,
+        file_size=disk,  # of all whom it forks, too
         user=owner(host, workload.deployment),
         view=view_of(host, workload),
     )
@@ -116,6 +118,7 @@ def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
         label=label.written(),
         memory=workload.resources.memory,
         cpu=workload.resources.cpu,
+        file_size=workload.resources.disk,
         secrets=workload.masked,
         user=owner(host, workload.deployment),
         view=view_of(host, workload),

@@ -8,6 +8,7 @@ from codestore.domain.manifest import Health
 
 SERVICE, TASK, PRELOAD = "service", "task", "preload"
 _HELD = ".held"
+_PARENT = "preload."
 
 
 class Phase(StrEnum):
@@ -24,7 +25,8 @@ class Label:
 
     ``since`` is when the phase began, in Unix seconds; 0 means: when the process did. ``health``
     is how to ask it whether it is well; ``None``: it is not to be asked, or nobody knows how.
-    ``version`` is the digest of what it runs; empty where a release before us started it.
+    ``version`` is the digest of what it runs; empty where a release before us started it. ``disk``
+    are the bytes that files of its deployment may take; ``None``: any.
     """
 
     deployment: str
@@ -36,6 +38,7 @@ class Label:
     since: float = 0.0
     health: Health | None = None
     version: str = ""
+    disk: int | None = None
 
     @property
     def code(self) -> str:
@@ -54,6 +57,8 @@ class Label:
             "since": str(self.since),
             "version": self.version,
         }
+        if self.disk is not None:
+            written["disk"] = str(self.disk)
         if self.health:
             written |= {"health": self.health.path or "", "patience": str(self.health.timeout)}
         return written
@@ -76,6 +81,7 @@ class Label:
             since=float(written["since"]),
             health=_health(written),
             version=written.get("version", ""),
+            disk=int(written["disk"]) if "disk" in written else None,
         )
 
 
@@ -88,6 +94,16 @@ def _health(written: Mapping[str, str]) -> Health | None:
 def instance_name(deployment: str, revision: int, ordinal: int) -> str:
     """Return the name of an instance; its private socket has the same."""
     return f"{deployment}.{revision}.{ordinal}"
+
+
+def parent_name(deployment: str, rest: str) -> str:
+    """Return the name of a parent that is a deployment's."""
+    return f"{_PARENT}{deployment}.{rest}"
+
+
+def parent_of(name: str) -> str:
+    """Return whose parent it is that has this name."""
+    return name.removeprefix(_PARENT).partition(".")[0]
 
 
 def held_socket(deployment: str) -> str:

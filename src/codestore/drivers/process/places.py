@@ -98,6 +98,12 @@ def _own_folders(host: Host, deployment: str) -> tuple[Path, ...]:
     return tuple(kind(host, deployment) for kind in kinds)
 
 
+def own_folders(host: Host, deployment: str, versions: Collection[str]) -> list[Path]:
+    """Return all folders that a deployment can write to when these versions run."""
+    codes = (code_folder(host, deployment, version) for version in versions)
+    return [*_own_folders(host, deployment), *codes]
+
+
 def provide_folders(host: Host, deployment: str) -> None:
     """Make the folders that are a deployment's own, unless they are there."""
     user = owner(host, deployment)

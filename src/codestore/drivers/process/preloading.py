@@ -10,7 +10,7 @@ own one for so long, so that a way back is quick.
 import contextlib
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -22,22 +22,24 @@ from codestore.drivers.process.launching import (
     on_port,
     preload_spec,
 )
+from codestore.drivers.process.naming import parent_name, parent_of
 from codestore.drivers.process.places import SHORT, Host, imports_file
 from codestore.keeper.errors import KeeperError
 
 KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
 MOST = 16  # parents at a time; the one that was needed longest ago makes room
 UNFIT = "exit code 3"  # of a parent whose libraries start threads or connect
-_PREFIX = "preload."
 log = structlog.get_logger(__name__)
 
 
 class Parents:
     """The parents of this host; ``unfit`` are versions whose libraries cannot be forked."""
 
-    def __init__(self, children: Children, host: Host) -> None:
+    def __init__(self, children: Children, host: Host, full: Callable[[str], bool]) -> None:
+        """``full`` tells of deployments that have no room for anything that runs."""
         self._children = children
         self._host = host
+        self._full = full
         self._needed: dict[str, float] = {}
         self._followed: dict[str, Workload] = {}
         self._unfit: set[str] = set()
@@ -76,7 +78,7 @@ class Parents:
             if self._lists.setdefault(name, size) >= size:
                 return False
             await self._end(name)  # an instance has loaded more since
-        if workload.artifact.digest in self._unfit:
+        if workload.artifact.digest in self._unfit or self._full(workload.deployment):
             return False
         self._lists[name] = size
         try:
@@ -154,8 +156,7 @@ class Parents:
             await self._end(held.name)
 
     def _of(self, deployment: str) -> list[Child]:
-        start = f"{_PREFIX}{deployment}."
-        return [held for held in self._children.preloads() if held.name.startswith(start)]
+        return [held for held in self._children.preloads() if parent_of(held.name) == deployment]
 
     def _there(self) -> set[str]:
         return {held.name for held in self._children.preloads() if held.ending is None}
@@ -186,4 +187,4 @@ def _name(workload: Workload) -> str:
     """
     artifact = workload.artifact
     runtime = hashlib.sha256((artifact.runtime or "").encode()).hexdigest()[:8]
-    return f"{_PREFIX}{workload.deployment}.{artifact.digest[:SHORT]}.{runtime}"
+    return parent_name(workload.deployment, f"{artifact.digest[:SHORT]}.{runtime}")

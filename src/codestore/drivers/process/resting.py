@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import psutil
 import structlog
 
-from codestore.domain.faults import Letter
+from codestore.domain.faults import Letter, failed
 from codestore.domain.instances import Workload
 from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.child import Child, ended, farewell
 from codestore.drivers.process.children import NEWS, Children
+from codestore.drivers.process.disk import Disk
 from codestore.drivers.process.launching import (
     on_port,
     service_label,
@@ -37,11 +38,12 @@ TIDYING = 12  # looks between two collections of parents
 class ProcessStandby:
     """Standby of processes under the keeper."""
 
-    def __init__(self, children: Children, host: Host, rounds: Rounds) -> None:
+    def __init__(self, children: Children, host: Host, rounds: Rounds, disk: Disk) -> None:
         self._children = children
         self._host = host
         self._rounds = rounds
-        self.parents = Parents(children, host)
+        self._disk = disk
+        self.parents = Parents(children, host, disk.full)
 
     async def hold(self, deployment: str, instance: str) -> None:
         """Hold the socket at which callers of a port can wait, and hand them on."""
@@ -106,6 +108,8 @@ class ProcessStandby:
         """Have the next caller start an instance, forked from a parent where there is one."""
         deployment = workload.deployment
         version = workload.artifact.digest
+        if excess := await self._disk.excess(workload):
+            raise failed("disk_limit", "It cannot be woken", f"{excess[0].upper()}{excess[1:]}.")
         if not code_folder(self._host, deployment, version).exists():
             await asyncio.to_thread(provide_code, self._host, workload)
         name = instance_name(deployment, workload.revision, 0)

@@ -38,6 +38,7 @@ class ProcessTasks:
             0,
             workload.drain,
             version=workload.artifact.digest,
+            disk=workload.resources.disk,
         )
         await asyncio.to_thread(provide_code, self._host, workload)
         try:
