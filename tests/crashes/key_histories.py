@@ -35,6 +35,15 @@ OPENING: tuple[History, ...] = (
     ),
     History(
         "shop",
+        COMMAND,
+        (
+            Op("crash", ("production", 1), wait=""),
+            Op("rotate_key", ("shop",), wait="quiet", during=7),
+        ),
+        name="a key is replaced in the middle of a turn",
+    ),
+    History(
+        "shop",
         ASGI,
         (
             *(Op("rotate_key", ("shop", 60.0)), Op("outage", ("gateway",), wait="")),

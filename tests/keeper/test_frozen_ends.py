@@ -102,6 +102,8 @@ async def test_who_is_to_stop_does_not_fall_asleep(sleepers: KeeperClient) -> No
         await event(events, Notify, "x")
         await sleepers.stop("x", 60)
         assert await sleepers.freeze("x", "blog") is False
+        await sleepers.signal("x", "SIGKILL")
+        await event(events, Exited, "x")
 
 
 async def test_two_may_sleep_at_one_socket(sleepers: KeeperClient) -> None:
