@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -82,7 +83,7 @@ class Town:
         """Verify; return what was found, by place."""
         done = self.platform.run("env:verify", *arguments, "-o", "json")
         found = json.loads(done.stdout)
-        well = all(each["verdict"] == "refused" for each in found)
+        well = all(each["verdict"] in ("refused", None) for each in found)
         assert done.returncode == (0 if well else 1), done.stderr
         return {
             f"{each['project'] or each['service']}/{each['environment']}": each for each in found
@@ -162,6 +163,14 @@ def test_walls_that_stand_are_told_to_stand(whole: dict[str, dict[str, Any]], pl
     assert tried["enter a database of the server by our login"] == database
 
 
+def test_all_is_well_where_each_has_a_network_of_its_own(
+    town: Town, whole: dict[str, dict[str, Any]]
+) -> None:
+    if town.platform.status()["walls"]["exposed"]:
+        pytest.skip("services share the host's network here")
+    assert {whole[place]["verdict"] for place in PLACES} == {"refused"}
+
+
 def test_ports_are_told_as_they_are(town: Town, whole: dict[str, dict[str, Any]]) -> None:
     """Whatever the host's walls for ports are, what is told is what a service really can do."""
     port = town.ask("listener")
@@ -225,7 +234,7 @@ def test_who_sleeps_is_verified_and_tried_and_sleeps_on(town: Town) -> None:
 
 
 def test_what_a_killed_platform_was_verifying_is_verified_when_it_is_back(town: Town) -> None:
-    before = town.verify("--last", "market/staging")["market/staging"]["at"]
+    before = datetime.now(UTC)
     command = [str(CS), "env:verify", "-p", "market", "-o", "json"]
     with subprocess.Popen(
         command,
@@ -241,7 +250,7 @@ def test_what_a_killed_platform_was_verifying_is_verified_when_it_is_back(town: 
     found = json.loads(out)
     assert [each["unproved"] for each in found] == [None] * 3, err
     assert [each["state"] for each in found] == ["done"] * 3
-    assert {each["environment"]: each["at"] for each in found}["staging"] > before
+    assert min(datetime.fromisoformat(each["at"]) for each in found) > before
 
 
 def test_the_matrix_is_printed_for_people(town: Town) -> None:
