@@ -8,11 +8,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives import SERVICE
 from building import CACHE, Push, host
 
+from codestore.artifacts import environments, takeover
 from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.uv_command import Uv
 from codestore.domain.faults import Fault
@@ -74,6 +76,27 @@ async def test_an_environment_is_made_and_is_ours(
         status = path.lstat()
         assert status.st_uid == os.geteuid(), path
         assert path.is_symlink() or not status.st_mode & 0o6022, path
+
+
+async def test_a_cache_that_became_large_is_emptied(
+    data: Path, tmp_path: Path, programs: ProcessPrograms, push: Push, monkeypatch: Any
+) -> None:
+    uv = Uv.installed(host(), tmp_path / "cache", programs)
+    builder = UvBuilder(data, uv)
+    seal = await push(builder, NEEDS)
+    artifact = await builder.prepare(seal)
+    full = takeover.taken(uv.cache)
+    await builder.collect([seal.digest], [seal.digest])
+    assert takeover.taken(uv.cache) == full
+    monkeypatch.setattr(environments, "MOST_CACHED", full - 1)
+    await builder.collect([seal.digest], [seal.digest])
+    assert takeover.taken(uv.cache) < full / 10
+    again = await builder.prepare(
+        await push(builder, {**NEEDS, "requirements.txt": b"idna==3.9\n"})
+    )
+    assert artifact.runtime and again.runtime
+    for runtime in (artifact.runtime, again.runtime):
+        subprocess.run([runtime, "-I", "-c", "import idna"], check=True)
 
 
 async def test_a_uv_that_was_taken_over_sees_nothing_of_the_platform(

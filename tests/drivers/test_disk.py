@@ -4,9 +4,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from codestore.domain.environments import MEBIBYTE, Resources
@@ -17,7 +19,7 @@ from codestore.drivers.process.naming import parent_name, parent_of
 from codestore.drivers.process.places import temporary_folder
 from codestore.drivers.process.usage import measure
 from codestore.keeper.walls.picking import CELL
-from tests.drivers.stage import Stage, deployment, opened, workload
+from tests.drivers.stage import Stage, caller, deployment, opened, workload
 from tests.keeper.house import House
 
 LIMIT = 8 * MEBIBYTE
@@ -114,6 +116,30 @@ async def test_what_a_process_holds_that_hides_in_its_cell_counts(stage: Stage) 
     if stage.host.walls != CELL:
         pytest.skip("there are no cells here")
     assert (await ended(stage, writer(deployment(), BY_ANOTHER))).startswith(FULL)
+
+
+async def test_one_that_was_forked_is_ended_with_its_parent(stage: Stage) -> None:
+    wanted = workload(id_ := deployment(), resources=Resources(disk=LIMIT))
+    name = (await stage.serving(wanted)).instances[0].name
+    await stage.asleep(id_, name)
+    await stage.driver.standby.stop_frozen(wanted, name)
+    children = stage.driver.children
+    async with asyncio.timeout(20):
+        while not children.preloads():
+            await asyncio.sleep(0.02)  # what makes the next start quick comes when it can
+    (parent,) = children.preloads()
+    await children.until(parent.name, lambda held: bool(held and held.ready), 20)
+    await stage.driver.standby.arm(wanted, 100)
+    address = (await stage.driver.observe(id_)).endpoints[0].address
+    async with caller(address) as web:
+        await web.get("/")
+        await stage.until(id_, lambda view: bool(view.instances))  # news may come after a wake
+        with suppress(httpx.HTTPError):
+            await web.get("/fill")
+    view = await stage.reach(id_, InstanceState.ENDED)
+    assert str(view.instances[0].ending).startswith(FULL)
+    await children.until(parent.name, lambda held: bool(held and held.ending), 20)
+    assert not await stage.driver.standby.parents.provide(wanted)
 
 
 async def test_what_cannot_be_looked_at_is_not_taken_for_nothing(stage: Stage) -> None:

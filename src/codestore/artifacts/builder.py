@@ -9,7 +9,12 @@ from pathlib import Path
 
 from codestore.artifacts import collection
 from codestore.artifacts.bundle import open_bundle
-from codestore.artifacts.environments import environment_key, interpreter, make_environment
+from codestore.artifacts.environments import (
+    environment_key,
+    interpreter,
+    make_environment,
+    tidy_cache,
+)
 from codestore.artifacts.folders import Folders
 from codestore.artifacts.inventory import Inventory
 from codestore.artifacts.locks import recipe
@@ -86,6 +91,7 @@ class UvBuilder:
             async with self._turns.take(key):
                 await asyncio.to_thread(collection.drop_environment, self._folders, key)
         await asyncio.to_thread(collection.drop_runtimes, self._folders, current)
+        await tidy_cache(self._folders, self._uv)
 
     async def _drop(self, drop: Callable[[Folders, str, float], None], digest: str) -> None:
         if not self._turns.busy(digest):

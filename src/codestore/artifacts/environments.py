@@ -21,11 +21,20 @@ from codestore.artifacts.folders import Folders, publish
 from codestore.artifacts.inventory import Inventory, canonical
 from codestore.artifacts.locks import PYPROJECT, Recipe
 from codestore.artifacts.refusals import build_failed
-from codestore.artifacts.takeover import ROOM, hand_over, has_room, provide_cache, take_over
+from codestore.artifacts.takeover import (
+    ROOM,
+    hand_over,
+    has_room,
+    provide_cache,
+    take_over,
+    taken,
+)
 from codestore.artifacts.uv_command import Uv
+from codestore.domain.faults import Fault
 from codestore.ports.programs import Program
 
 _PTH = "codestore-runtime.pth"
+MOST_CACHED = 10 << 30  # bytes
 _LOOK = 0.2  # seconds between looks at how much room is left
 _log = structlog.get_logger()
 
@@ -65,6 +74,18 @@ async def make_environment(
         await asyncio.to_thread(take_over, made, Path(sys.executable))
         await asyncio.to_thread(_finish, folders, made, key, runtime)
     _log.info("environment_made", key=key, seconds=time.monotonic() - began)
+
+
+async def tidy_cache(folders: Folders, uv: Uv) -> None:
+    """Empty uv's cache when it has become large; uv waits until nobody uses it. Never raises."""
+    if await asyncio.to_thread(taken, uv.cache) <= MOST_CACHED:
+        return
+    async with folders.workplace() as workplace:
+        await asyncio.to_thread(hand_over, workplace, uv.programs.user)
+        try:
+            await uv("cache", "clean", workplace=workplace, cwd=workplace, venv=workplace)
+        except Fault as fault:
+            _log.warning("cannot empty the cache of builds", error=str(fault))
 
 
 async def _install(uv: Uv, workplace: Path, recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ ours from the top, so that nobody else can change what has been looked at.
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from codestore.artifacts.refusals import build_failed
@@ -53,6 +54,16 @@ def provide_cache(cache: Path, user: tuple[int, int] | None) -> None:
     if not cache.is_dir():
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         hand_over(cache, user)
+
+
+def taken(folder: Path) -> int:
+    """Return the bytes that files below a folder take."""
+    size = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                size += Path(place, name).lstat().st_blocks * 512
+    return size
 
 
 def has_room(folder: Path) -> bool:

@@ -27,8 +27,8 @@ async def app(scope, receive, send):
         while (await receive()).get("more_body"):
             pass
     statuses = {"/broken": 503, "/missing": 404}
-    if path == "/take":
-        bytearray(400 * 2**20)
+    if path in ("/take", "/fill"):
+        _take(path)
     if path == "/helper":
         code = "bytearray(400 * 2**20)"
         await (await asyncio.create_subprocess_exec(sys.executable, "-c", code)).wait()
@@ -36,6 +36,14 @@ async def app(scope, receive, send):
         statuses[path] = await _health()
     said = {"name": NAME, "environment": dict(os.environ)}
     await _answer(send, statuses.get(path, 200), json.dumps(said).encode())
+
+
+def _take(path):
+    if path == "/take":
+        bytearray(400 * 2**20)
+    else:
+        for n in range(50):
+            Path(os.environ["HOME"], str(n)).write_bytes(bytes(2**20))
 
 
 async def _health():

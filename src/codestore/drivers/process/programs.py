@@ -24,6 +24,7 @@ from codestore.ports.programs import Ended, Program
 BUILDER: Final = 0x6FFFFFFF
 """The user id of whoever builds where the platform is root's: no deployment's, nor anybody's."""
 MEMORY: Final = 4 << 30  # bytes for a program and all whom it starts
+FILE_SIZE: Final = 8 << 30  # bytes of the longest file that one may write
 _LINES: Final = 100  # of output, the last
 _LABEL: Final = {"kind": "build"}  # it is of no deployment
 _KILLED: Final = 0.01  # seconds between looks whether somebody who was killed has gone
@@ -103,6 +104,7 @@ class ProcessPrograms:
             user=self.user,
             umask=0o022,  # what is installed is read by instances, which run as other users
             memory=MEMORY,
+            file_size=FILE_SIZE,
             secrets=program.secrets,
             view=view,
         )
