@@ -91,18 +91,20 @@ class Parents:
     def follow(self, workload: Workload) -> None:
         """Keep a parent at hand while a deployment that scales runs this version."""
         if workload.scales and self.needed(workload) is not None:
+            self._followed.pop(workload.deployment, None)
             self._followed[workload.deployment] = workload
 
-    async def keep(self, most: int = MOST) -> None:
-        """Make a missing parent of a version that is followed; to be called now and then.
+    async def keep(self, most: int = MOST) -> bool:
+        """Make a missing parent of a version that is followed; tell whether one was missing.
 
-        Not at once when an instance is ready: a rollout has better things to do. One at a time.
+        To be called now and then, and not at once when an instance is ready: a rollout has better
+        things to do. One at a time, of what was started last first: that is what is gone back from.
         Those of versions that were left make room; among those that are followed none does so for
         another, which would go round in circles.
         """
         running = {(held.label.deployment, held.label.code) for held in self._children.all()}
         followed = {}
-        for deployment, workload in list(self._followed.items()):
+        for deployment, workload in reversed(self._followed.copy().items()):
             if (deployment, workload.artifact.digest) in running:
                 followed[self.needed(workload)] = workload
             else:
@@ -113,10 +115,11 @@ class Parents:
                 continue
             left = [other for other in there if other not in followed]
             if len(there) >= most and not left:
-                return
+                return False
             if await self.provide(workload):
                 await self.collect(most=most)
-                return
+                return True
+        return False
 
     async def release(self) -> None:
         """End them all: the host is short of memory. Nobody is followed any more."""

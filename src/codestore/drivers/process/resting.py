@@ -31,7 +31,8 @@ REVISION, VERSION = "revision", "version"  # in the label of a watch: what the n
 FAREWELLS = 1.5  # seconds in which connections that nobody uses any more are closed
 BETWEEN = 0.1  # seconds between two tries to freeze
 SHORT = 0.08  # share of the host's memory below which it is short
-ONE_LOOK = 5.0  # seconds between two looks at the memory
+ONE_LOOK = 5.0  # seconds between two looks at the memory, and for parents that are missing
+SOON = 1.0  # seconds until the next parent is made where one was missing
 TIDYING = 12  # looks between two collections of parents
 
 
@@ -160,15 +161,17 @@ class ProcessStandby:
 
     async def look_after(self) -> None:
         """Watch the host's memory and collect parents, until cancelled."""
+        missing = False
         for look in itertools.count(1):
-            await asyncio.sleep(ONE_LOOK)
+            await asyncio.sleep(SOON if missing else ONE_LOOK)
+            missing = False
             try:
                 memory = psutil.virtual_memory()
                 self._children.press(memory.available < memory.total * SHORT)
                 if self._children.pressed:
                     await self.parents.release()
                     continue
-                await self.parents.keep()
+                missing = await self.parents.keep()
                 if look % TIDYING == 0:
                     await self.parents.collect()
             except Exception:
