@@ -164,7 +164,9 @@ def test_whoever_sleeps_wakes_with_the_newest_value(platform: Platform, depth: s
     tell(small, "update", "second-value")
     last = sleeper.asleep(depth, last)
     place = small.info()["private"]
-    psutil.Process(platform.status()["processes"]["control"]).kill()
+    control = psutil.Process(platform.status()["processes"]["control"])
+    control.kill()
+    control.wait(30)
     assert small.said(place=place) == "second-value"  # who wakes it needs nobody's help
     last = sleeper.asleep(depth, last)
     where = ("-s", small.name, "-e", "private")
