@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from codestore.domain.faults import Fault, FaultKind, Letter, unavailable
+from codestore.domain.faults import Fault, FaultKind, Letter, too_many, unavailable
 from codestore.domain.secret import Secret
 from codestore.ports.identities import Asked, Identity, Pending
 
@@ -155,7 +155,7 @@ class OidcIdentities:
         """Send a request; return status and JSON, which is bounded."""
         _require_private(url)
         if self._busy >= _MOST_AT_ONCE:
-            raise unavailable("login_later", "Not now", "Too many people are logging in.")
+            raise too_many("login_later", "Not now", "Too many people are logging in.")
         self._busy += 1
         try:
             accept = {"accept": "application/json"}

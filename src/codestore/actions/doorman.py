@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from codestore.domain.faults import Fault, unavailable
+from codestore.domain.faults import Fault, too_many
 
 MOST_FAILURES: Final = 5
 WINDOW: Final = timedelta(minutes=1)
@@ -30,7 +30,7 @@ class Doorman:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn to check a password. Raises an UNAVAILABLE fault when too many wait."""
+        """Wait for a turn to check a password. Raises a TOO_MANY fault when too many wait."""
         if self._waiting >= _MOST_WAITING:
             raise _later("Too many people are logging in at this moment.")
         self._waiting += 1
@@ -41,7 +41,7 @@ class Doorman:
             self._waiting -= 1
 
     def admit(self, account: tuple[str, str], now: datetime) -> None:
-        """Count a try as a failure until it succeeds. Raises an UNAVAILABLE fault after too many.
+        """Count a try as a failure until it succeeds. Raises a TOO_MANY fault after too many.
 
         Before the password is checked, so that many tries at once are counted too.
         """
@@ -60,4 +60,4 @@ class Doorman:
 
 def _later(detail: str) -> Fault:
     seconds = WINDOW.total_seconds()
-    return unavailable("login_later", "Not now", detail, f"Try again in {seconds:g} s.")
+    return too_many("login_later", "Not now", detail, f"Try again in {seconds:g} s.")

@@ -19,9 +19,15 @@ STATUS = {
     FaultKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
     FaultKind.CONFLICT: HTTPStatus.CONFLICT,
     FaultKind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    FaultKind.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
     FaultKind.FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
     FaultKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+LATER: dict[int, str] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: "1",
+    HTTPStatus.TOO_MANY_REQUESTS: "60",
+}
+"""Seconds after which to try again, where nobody knows better."""
 log = structlog.get_logger(__name__)
 
 
@@ -117,6 +123,6 @@ async def _on_anything(request: Request, error: Exception) -> JSONResponse:
 def _answer(told: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
     if told.status == HTTPStatus.UNAUTHORIZED:
         headers = {**(headers or {}), "WWW-Authenticate": "Bearer"}
-    if told.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers = {**(headers or {}), "Retry-After": "1"}
+    if told.status in LATER:
+        headers = {"Retry-After": LATER[told.status], **(headers or {})}
     return JSONResponse(asdict(told), told.status, headers, media_type="application/problem+json")

@@ -17,6 +17,7 @@ class FaultKind(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
+    TOO_MANY = "too_many"
     FAILED = "failed"
     UNAVAILABLE = "unavailable"
 
@@ -60,6 +61,11 @@ def not_found(what: str, name: str, hint: str = "") -> Fault:
 def conflict(code: str, title: str, detail: str, hint: str = "") -> Fault:
     """Build the fault for a request that the present state does not allow."""
     return Fault(Letter(FaultKind.CONFLICT, code, title, detail, hint))
+
+
+def too_many(code: str, title: str, detail: str, hint: str = "") -> Fault:
+    """Build the fault for something that was tried too often, and may be tried again later."""
+    return Fault(Letter(FaultKind.TOO_MANY, code, title, detail, hint))
 
 
 def failed(code: str, title: str, detail: str, hint: str = "") -> Fault:
