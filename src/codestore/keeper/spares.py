@@ -90,7 +90,7 @@ class Spares:
     def _make(self, bounds: Bounds | None) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # For nobody yet: it may become who has a port.
-        port = free_port() if self._walls.site else 0
+        port = free_port() if self._walls.site and self._walls.site.network else 0
         report, written = socket.socketpair()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
