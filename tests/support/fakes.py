@@ -188,7 +188,7 @@ class FakeGateway:
         return self.confirmed.get(hash_)
 
     def holds(self, hash_: str) -> bool:
-        return hash_ in self.routes
+        return hash_ in self.routes or hash_ in self.confirmed
 
     async def restore(self, routes: Sequence[Route]) -> None:
         self.routes = {route.hash: route for route in routes}

@@ -106,8 +106,8 @@ class EnvoyGateway:
         return self._published.get(hash_)
 
     def holds(self, hash_: str) -> bool:
-        """Tell whether Envoy has a route, or will have one as soon as it answers again."""
-        return hash_ in self._held
+        """Tell whether Envoy has a route, may have it still, or will have one when it answers."""
+        return hash_ in self._held or hash_ in self._published
 
     async def knock(self, hash_: str, key: Secret) -> int:
         """Call a route with a key, as anybody would; return the status of the answer.

@@ -20,7 +20,7 @@ class Observed:
     ``idle_since`` is when the last request ended (or was first looked for); ``None`` when one is
     under way, or nobody has looked yet. ``canary`` is what became of the new version's share.
     ``logins`` are those by which the database can be entered. ``route`` is what the gateway has
-    confirmed; ``routed``: it has a route, or will have one as soon as it answers.
+    confirmed; ``routed``: there may be one, until it has confirmed that there is none.
     """
 
     view: View = field(default_factory=View)

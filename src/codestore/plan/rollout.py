@@ -52,7 +52,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
 def removal(deployment: Deployment, observed: Observed) -> Plan:
     """Plan the end of a deployment: URL first, then instances, then data."""
     due: list[Planned] = []
-    if observed.routed or observed.route is not None:  # until its end is confirmed
+    if observed.routed:
         due.append(Planned(Withdraw(deployment.hash), "it is to be removed"))
     if observed.view.armed is not None:
         due.append(Planned(Disarm(), "it is to be removed"))

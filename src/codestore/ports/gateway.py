@@ -68,7 +68,7 @@ class Gateway(Protocol):
         """Return the route as it was last published, for comparison."""
 
     def holds(self, hash_: str) -> bool:
-        """Tell whether there is a route, also if the proxy has not confirmed the last change."""
+        """Tell whether there may be a route: until the proxy has confirmed that there is none."""
 
     async def restore(self, routes: Sequence[Route]) -> None:
         """Take the whole set at the start of the control process."""
