@@ -142,9 +142,6 @@ class Remains:
             for path in folder.iterdir():
                 if path.name.startswith("dep-") and path.name not in deployments:
                     wrong.append(f"a folder of what is gone: {path}")
-        for path in settings.work.glob("dep-*/code-*"):
-            if "new" in path.name:
-                wrong.append(f"a copy of code that was never finished: {path}")
         bundles = {path.stem for path in (settings.artifacts / "bundles").iterdir()}
         wrong += [f"a bundle is missing: {digest[:12]}" for digest in digests - bundles]
         scratch = settings.artifacts / "scratch"

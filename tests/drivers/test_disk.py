@@ -35,7 +35,7 @@ open(f"{home}/count", "ab").write(b"x")
 """
 STAYS = "\nprint('done', flush=True)\ntime.sleep(1000)\n"
 IN_SMALL_FILES = f"for n in range(8):\n    fill(open(f'{{PLACE}}/{{n}}', 'wb'), 2)\n{STAYS}"
-PLACES = {"home": "{home}", "tmp": "{tmp}", "code": "."}
+PLACES = {"home": "{home}", "tmp": "{tmp}"}
 DELETED = f"""
 held = [open(f"{{home}}/{{n}}", "wb") for n in range(8)]
 for file in held:

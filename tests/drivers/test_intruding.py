@@ -19,7 +19,7 @@ from codestore.domain.instances import Workload
 from codestore.domain.secret import Secret
 from codestore.domain.verification import PLATFORM, Aim, Attempt, Verdict, judge
 from codestore.drivers.process.intruding import FOLDER, Landmarks, ProcessIntruder
-from codestore.drivers.process.places import code_folder, provide_folders
+from codestore.drivers.process.places import provide_folders
 from tests.drivers.stage import PATIENCE, Stage, deployment, python, workload
 from tests.keeper.house import listed
 from tests.support.postgres import RunningServer, own_server
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="walls are Linux
 
 
 def intruder(stage: Stage, paths: Mapping[Aim, Path] | None = None) -> ProcessIntruder:
-    marks = Landmarks(paths or {})
+    marks = Landmarks(paths or {}, trees(stage))
     return ProcessIntruder(stage.driver.children, stage.host, stage.logs.tail_of, marks)
 
 
@@ -39,11 +39,15 @@ async def told(stage: Stage, wanted: Workload, *attempts: Attempt, **more: objec
     return await intruder(stage, paths).attempt(wanted, attempts, PATIENCE)  # type: ignore[arg-type]
 
 
+def trees(stage: Stage) -> Path:
+    return stage.host.work / "trees"
+
+
 def neighbour(stage: Stage) -> str:
-    """Another deployment, with folders and logs."""
+    """Another deployment, with folders and logs, and code."""
     id_ = deployment()
     provide_folders(stage.host, id_)
-    code_folder(stage.host, id_, "3").mkdir()
+    (trees(stage) / "3").mkdir(parents=True, exist_ok=True)
     (stage.host.logs / id_).mkdir(parents=True)
     return id_
 
@@ -68,7 +72,7 @@ async def test_what_is_shown_although_it_is_anothers_is_told(stage: Stage) -> No
     home = str(stage.host.work / other / "home")
     broken = replace(stage.host, shown=(*stage.host.shown, home))
     tried = ProcessIntruder(
-        stage.driver.children, broken, stage.logs.tail_of, Landmarks({})
+        stage.driver.children, broken, stage.logs.tail_of, Landmarks({}, trees(stage))
     )  # fmt: skip
     answers = await tried.attempt(
         workload(deployment()), [Attempt(aim, other, "3") for aim in FILES], PATIENCE
@@ -153,7 +157,9 @@ async def test_databases_of_others_are_refused_and_one_that_was_opened_is_told(
         await databases.create(name, password if name == "mine" else Secret("q" * 40))
     settings = {k: v.reveal() for k, v in databases.settings("mine", password).items()}
     host = replace(stage.host, shown=(*stage.host.shown, settings["DATABASE_HOST"]))
-    tried = ProcessIntruder(stage.driver.children, host, stage.logs.tail_of, Landmarks({}))
+    tried = ProcessIntruder(
+        stage.driver.children, host, stage.logs.tail_of, Landmarks({}, trees(stage))
+    )
     attempts = [
         Attempt(Aim.OWN_DATABASE, id_),
         Attempt(Aim.DATABASE, "x", "theirs"),

@@ -131,7 +131,7 @@ async def test_a_way_back_is_forked(stage: Stage) -> None:
     assert versions(stage) == {first.artifact.digest, "second"}
 
 
-async def test_one_is_kept_of_what_was_left_with_its_code(stage: Stage) -> None:
+async def test_one_is_kept_of_what_was_left_with_its_list(stage: Stage) -> None:
     first = scaled(id_ := deployment())
     await stage.serving(first)
     await made(stage)
@@ -139,8 +139,8 @@ async def test_one_is_kept_of_what_was_left_with_its_code(stage: Stage) -> None:
     await replaced(stage, first, second)
     await replaced(stage, second, third)
     assert versions(stage) == {"second", "third"}
-    copies = {path.name for path in (stage.host.work / id_).glob("code-*")}
-    assert copies == {"code-second", "code-third"}
+    lists = {path.name for path in stage.home(id_).glob(".imports-*")}
+    assert lists == {".imports-second.json", ".imports-third.json"}
 
 
 async def test_what_was_left_makes_room(stage: Stage) -> None:

@@ -30,7 +30,7 @@ async def quick(house: House) -> AsyncIterator[Stage]:
 
 def says(stage: Stage, id_: str, answer: str) -> None:
     """Have a service answer like this at /health from now on."""
-    (stage.host.work / id_ / "code-digest" / "health").write_text(answer)
+    (stage.home(id_) / "health").write_text(answer)
 
 
 async def asked(stage: Stage, id_: str) -> int:

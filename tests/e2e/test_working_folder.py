@@ -1,4 +1,4 @@
-"""A service may write beside its code; what is stopped in the middle goes on later."""
+"""A service writes at home, and nowhere else; what is stopped in the middle goes on later."""
 
 import json
 import subprocess
@@ -14,16 +14,22 @@ from tests.support.platform import CS, KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("survival")]
 WRITER = """
+import pathlib
 import time
 
 time.sleep({slow})
+file = pathlib.Path.home() / "here.txt"
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    with open("here.txt", "a") as file:
-        file.write("x")
-    body = open("here.txt").read().encode()
+    try:
+        pathlib.Path("beside.txt").write_text("x")
+        body = b"the code can be changed"
+    except OSError:
+        with file.open("a") as appended:
+            appended.write("x")
+        body = file.read_bytes()
     await send({{"type": "http.response.start", "status": 200, "headers": []}})
     await send({{"type": "http.response.body", "body": body}})
 """
@@ -73,8 +79,13 @@ def test_what_a_service_writes_is_its_own(own: Platform) -> None:
     assert len(call(made["private"]).text) == before + 1
     assert len(call(made["demo"]).text) == before
     own.cs("project:create", "papers")
-    added = own.cs("project:service:add", "papers", "writer")  # the sealed version is untouched
-    assert call(added["environments"]["staging"]).status_code == 200
+    added = own.cs("project:service:add", "papers", "writer")
+    assert call(added["environments"]["staging"]).text.strip("x") == ""
+    folder = own.home / "writer"
+    with (folder / "app/main.py").open("a") as code:
+        code.write("# the next version\n")
+    own.cs("push", "--dir", str(folder))
+    assert len(call(made["private"]).text) > before + 1  # of all versions
     assert made["private"]["database"] is None
 
 

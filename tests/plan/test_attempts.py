@@ -14,8 +14,10 @@ from codestore.plan.attempts import MOST, Neighbour, answered_here, attempts, dr
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
 
-def deployment(kind: Kind, id_: str = "", project: str | None = None) -> Deployment:
-    live = Live(1, "0.0.1", "digest", NOW)
+def deployment(
+    kind: Kind, id_: str = "", project: str | None = None, digest: str = "digest"
+) -> Deployment:
+    live = Live(1, "0.0.1", digest, NOW)
     spec = Spec(1, 1, "0.0.1", "digest", "ann", NOW, "a push")
     name = id_ or f"dep-{kind}"
     return Deployment(
@@ -29,7 +31,7 @@ SHOP = {
     kind: deployment(kind, project="prj-1")
     for kind in (Kind.DEVELOPMENT, Kind.STAGING, Kind.PRODUCTION)
 }
-OTHER = deployment(Kind.STAGING, "dep-other", "prj-2")
+OTHER = deployment(Kind.STAGING, "dep-other", "prj-2", "another")
 
 
 def at(me: Deployment, other: Deployment, **known: object) -> dict[Aim, Attempt]:
@@ -74,6 +76,10 @@ def test_files_and_databases_of_every_neighbour_are_tried() -> None:
     assert {Aim.HOME, Aim.CODE, Aim.LOGS, Aim.DATABASE, Aim.ROLE, Aim.PASSWORD} <= set(found)
     assert found[Aim.DATABASE].address == OTHER.database
     assert found[Aim.PASSWORD].address == "abc"
+
+
+def test_code_of_the_same_version_is_no_secret() -> None:
+    assert Aim.CODE not in at(PRIVATE, SHOP[Kind.STAGING])
 
 
 def test_a_neighbour_without_a_database_is_not_looked_for_there() -> None:

@@ -80,9 +80,10 @@ def answered_here(attempt: Attempt) -> str | None:
 
 def _at(deployment: Deployment, neighbour: Neighbour) -> list[Attempt]:
     other = neighbour.deployment
-    live = other.status.live
+    own, live = deployment.status.live, other.status.live
     found = [Attempt(aim, other.id) for aim in (Aim.HOME, Aim.LOGS)]
-    found += [Attempt(Aim.CODE, other.id, live.digest)] if live is not None else []
+    if live is not None and (own is None or live.digest != own.digest):  # the same is no secret
+        found.append(Attempt(Aim.CODE, other.id, live.digest))
     if neighbour.database:
         found += [Attempt(aim, other.id, other.database) for aim in (Aim.DATABASE, Aim.ROLE)]
         found.append(Attempt(Aim.PASSWORD, other.id, neighbour.digest))

@@ -83,7 +83,8 @@ def landmarks(settings: Settings) -> Landmarks:
             Aim.ADMIN: settings.run / "admin.sock",
             Aim.DISCOVERY: settings.run / "xds.sock",
             Aim.API: settings.run / "s" / "api",
-        }
+        },
+        settings.artifacts / "trees",
     )
 
 

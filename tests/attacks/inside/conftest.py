@@ -19,10 +19,12 @@ from tests.support.platform import KEY, Platform
 HOSTILE = Path(__file__).with_name("hostile.py")
 GUISES = ("started", "forked")
 VICTIM = """
+import pathlib
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    open("mine.txt", "w").write("of the victim")
+    pathlib.Path.home().joinpath("mine.txt").write_text("of the victim")
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"well"})
 """
@@ -89,6 +91,12 @@ class Scene:
     @property
     def data(self) -> Path:
         return self.platform.data
+
+    @property
+    def code(self) -> Path:
+        """Where the victim's code is."""
+        places = (self.data / "artifacts/trees").iterdir()
+        return next(each for each in places if (each / "app/main.py").read_text() == VICTIM)
 
     def process_of(self, deployment: dict[str, Any]) -> psutil.Process:
         for child in psutil.Process(self.keeper).children():

@@ -75,8 +75,18 @@ def write(path):
 
 
 def make(path):
-    Path(path, "intruder").write_text("x")
+    Path(path, "intruder").expanduser().write_text("x")
     return "made"
+
+
+def unlock(path):
+    Path(path).chmod(0o777)
+    return "unlocked"
+
+
+def replace(path):
+    Path(path).rename(f"{path}.before")
+    return "replaced"
 
 
 def listing(path):

@@ -20,7 +20,7 @@ FILES = {
     "the configuration of Envoy": "{data}/envoy.json",
     "the log of the control process": "{data}/logs/control.log",
     "the data of PostgreSQL": "{data}/postgres/PG_VERSION",
-    "what another one wrote": "{code}/mine.txt",
+    "what another one wrote": "{data}/work/{victim}/home/mine.txt",
     "the code of another one": "{code}/app/main.py",
     "passwords of the host": "/etc/shadow",
     "who may become root": "/etc/sudoers",
@@ -36,6 +36,7 @@ FOLDERS = {
     "the home of another one": "{data}/work/{victim}/home",
     "the logs of services": "{data}/logs/services",
     "the sealed bundles": "{data}/artifacts/bundles",
+    "the code of another one": "{code}",
     "the uploads": "{data}/uploads",
     "the held sockets": "{run}/s",
     "the folder of the sockets": "{run}",
@@ -69,8 +70,7 @@ NAMESPACES = {"users": "10000000", "mounts": "20000", "processes": "20000000", "
 
 def named(scene: Scene, text: str) -> str:
     victim = scene.victim["id"]
-    (code,) = (scene.data / "work" / victim).glob("code-*")
-    return text.format(data=scene.data, run=scene.run, victim=victim, code=code)
+    return text.format(data=scene.data, run=scene.run, victim=victim, code=scene.code)
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=FILES)
@@ -124,7 +124,17 @@ def test_what_versions_share_cannot_be_changed(intruder: Intruder, scene: Scene)
 
 def test_what_is_its_own_can_be_changed(intruder: Intruder) -> None:
     assert intruder.attack("make", path="/tmp")["got"] == "made"
-    assert intruder.attack("make", path=".")["got"] == "made"
+    assert intruder.attack("make", path="~")["got"] == "made"
+
+
+def test_its_own_code_cannot_be_changed(intruder: Intruder, scene: Scene) -> None:
+    assert intruder.attack("read", path="app/main.py")["got"]
+    for place in (".", "app"):
+        intruder.is_refused("make", path=place)
+        intruder.is_refused("unlock", path=place)
+    intruder.is_refused("unlock", path="app/main.py")
+    intruder.is_refused("write", path="app/main.py")
+    intruder.is_refused("replace", path="app/main.py")
 
 
 def test_nobody_else_is_in_the_process_list(intruder: Intruder) -> None:

@@ -47,9 +47,10 @@ def _take(path):
 
 
 async def _health():
-    """The status that is in the file "health" beside the code; it may also say "hang" or "slow"."""
+    """The status that is in the file "health" at home; it may also say "hang" or "slow"."""
     print("asked")
-    told = Path("health").read_text() if Path("health").exists() else "200"
+    file = Path(os.environ["HOME"], "health")
+    told = file.read_text() if file.exists() else "200"
     if told == "hang":
         await asyncio.sleep(1000)
     if told == "slow":

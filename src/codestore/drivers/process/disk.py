@@ -61,7 +61,7 @@ class Disk:
             return ""
         if not any(child.ending is None for child in self._children.of(deployment)):
             await asyncio.to_thread(_empty, temporary_folder(self._host, deployment))
-        folders = own_folders(self._host, deployment, {workload.artifact.digest})
+        folders = own_folders(self._host, deployment)
         usage = await asyncio.to_thread(measure, folders, most)
         excess = usage.excess(most)
         if not excess:
@@ -115,8 +115,7 @@ class Disk:
         most = max((c.label.disk for c in children if c.label.disk is not None), default=None)
         if most is None:
             return
-        codes = {child.label.code for child in children}
-        folders = own_folders(self._host, deployment, codes)
+        folders = own_folders(self._host, deployment)
         pids = await asyncio.to_thread(_everybody, children, inhabitants)
         tasks = [child for child in children if child.label.kind == TASK]
         ceiling = sys.maxsize if tasks else most  # counted on, to tell whether a task adds to it

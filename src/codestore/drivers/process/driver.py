@@ -24,7 +24,7 @@ from codestore.drivers.process.launching import (
     service_spec,
 )
 from codestore.drivers.process.naming import SERVICE, Phase, held_socket, instance_name
-from codestore.drivers.process.places import Host, clear_code, provide_code, remove_folders
+from codestore.drivers.process.places import Host, clear_imports, remove_folders
 from codestore.drivers.process.resting import ProcessStandby
 from codestore.drivers.process.rounds import EVERY, Rounds
 from codestore.keeper.client import KeeperClient
@@ -97,7 +97,6 @@ class ProcessDriver:
         if excess := await self.disk.excess(workload):  # it has ended as soon as it would begin
             await self.children.put_ended(name, service_label(workload, ordinal), excess)
             return
-        await asyncio.to_thread(provide_code, self._host, workload)
         port = on_port(workload)
         if not port:
             await self.children.listen(workload.deployment)
@@ -197,13 +196,13 @@ class ProcessDriver:
                 await self.children.until_ended(instance, grace)
 
     async def _clear(self, deployment: str) -> None:
-        """Delete the code of versions that nothing runs any more, and nobody is forked for."""
-        running = {child.label.code for child in self.children.of(deployment)}
-        armed = self.standby.armed_code(deployment)
+        """Forget the libraries of versions that nothing runs any more, and nobody is forked for."""
+        running = {child.label.version for child in self.children.of(deployment)}
+        armed = self.standby.armed_version(deployment)
         if running:  # in standby nothing runs, and the next caller starts what is there
             kept = running if armed is None else running | {armed}
             loaded = await self.standby.parents.tidy(deployment, kept)
-            await asyncio.to_thread(clear_code, self._host, deployment, kept | loaded)
+            await asyncio.to_thread(clear_imports, self._host, deployment, kept | loaded)
 
     def _require(self, name: str) -> Child:
         child = self.children.get(name)

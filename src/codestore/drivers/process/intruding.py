@@ -23,7 +23,7 @@ from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_spec
 from codestore.drivers.process.naming import TASK, Label
-from codestore.drivers.process.places import Host, code_folder, home_folder, owner, provide_code
+from codestore.drivers.process.places import Host, home_folder, owner
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.spec import ChildSpec
 
@@ -50,6 +50,8 @@ class Landmarks:
     """Where on this host is what belongs to the platform, by what would be tried there."""
 
     paths: Mapping[Aim, Path]
+    trees: Path
+    """Code, by the digest of its version."""
     python: str = f"{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor}"
     """A Python that every cell shows."""
 
@@ -83,7 +85,6 @@ class ProcessIntruder:
         listing = self._host.work / FOLDER / f"{workload.deployment}.json"
         log = self._host.logs / FOLDER / f"{name}.log"
         await self._end(name)
-        await asyncio.to_thread(provide_code, self._host, workload)
         spec = self._spec(workload, name, listing, log)
         deeds = [self._deed(workload, each, spec) for each in attempts]
         tried = [number for number, deed in enumerate(deeds) if isinstance(deed, dict)]
@@ -169,7 +170,7 @@ class ProcessIntruder:
         if attempt.aim is Aim.LOGS:
             return self._host.logs / attempt.whose
         if attempt.aim is Aim.CODE:
-            return code_folder(self._host, attempt.whose, attempt.address)
+            return self._landmarks.trees / attempt.address
         return None
 
     def _write(self, workload: Workload, listing: Path, log: Path, deeds: Sequence[object]) -> None:

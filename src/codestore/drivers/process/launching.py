@@ -9,7 +9,6 @@ from codestore.domain.manifest import RunKind
 from codestore.drivers.process.naming import PRELOAD, SERVICE, Label, Phase
 from codestore.drivers.process.places import (
     Host,
-    code_folder,
     home_folder,
     imports_file,
     owner,
@@ -113,7 +112,7 @@ def _spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:
         name=name,
         argv=_command(workload),
         env=_environment(host, workload, home),
-        cwd=str(code_folder(host, workload.deployment, workload.artifact.digest)),
+        cwd=workload.artifact.code,
         log=str(log),
         label=label.written(),
         memory=workload.resources.memory,

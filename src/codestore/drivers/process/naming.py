@@ -40,11 +40,6 @@ class Label:
     version: str = ""
     disk: int | None = None
 
-    @property
-    def code(self) -> str:
-        """What its copy of the code is called by; before versions had one, revisions had."""
-        return self.version or str(self.revision)
-
     def written(self) -> dict[str, str]:
         """Return the label as the keeper keeps it."""
         written = {

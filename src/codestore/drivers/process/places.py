@@ -1,15 +1,12 @@
 """Where things of a deployment are on this host, whose they are, and what it sees of the rest.
 
-Below its own folder, which it cannot change, a deployment has a home, a folder for what is
-temporary, and a copy of the code for each version that it runs. The copies are made by us: nobody
-else can write where we do, or a link put there at the right moment would have us write anywhere.
+Below its own folder, which it cannot change, a deployment has a home and a folder for what is
+temporary. The code it runs is the sealed tree of the version itself, which nobody can change.
 """
 
 import hashlib
 import os
 import shutil
-import stat
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +54,11 @@ def view_of(host: Host, workload: Workload) -> View | None:
     """Return all that a deployment sees of this host; ``None`` where there can be no walls."""
     if host.walls == NONE:
         return None
-    deployment = workload.deployment
-    home = home_folder(host, deployment)
-    code = code_folder(host, deployment, workload.artifact.digest)
+    deployment, artifact = workload.deployment, workload.artifact
     return View(
-        read=(*host.shown, *_runtime(workload.artifact.runtime)),
-        write=tuple(str(each) for each in (*_own_folders(host, deployment), code)),
-        home=str(home),
+        read=(*host.shown, artifact.code, *_runtime(artifact.runtime)),
+        write=tuple(map(str, own_folders(host, deployment))),
+        home=str(home_folder(host, deployment)),
     )
 
 
@@ -93,21 +88,16 @@ def remove_folders(host: Host, deployment: str) -> None:
         shutil.rmtree(folder / deployment, ignore_errors=True)
 
 
-def _own_folders(host: Host, deployment: str) -> tuple[Path, ...]:
+def own_folders(host: Host, deployment: str) -> list[Path]:
+    """Return all folders that a deployment can write to."""
     kinds = (home_folder, temporary_folder, preload_folder)
-    return tuple(kind(host, deployment) for kind in kinds)
-
-
-def own_folders(host: Host, deployment: str, versions: Collection[str]) -> list[Path]:
-    """Return all folders that a deployment can write to when these versions run."""
-    codes = (code_folder(host, deployment, version) for version in versions)
-    return [*_own_folders(host, deployment), *codes]
+    return [kind(host, deployment) for kind in kinds]
 
 
 def provide_folders(host: Host, deployment: str) -> None:
     """Make the folders that are a deployment's own, unless they are there."""
     user = owner(host, deployment)
-    for place in _own_folders(host, deployment):
+    for place in own_folders(host, deployment):
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
             _give(place, user)
@@ -123,44 +113,8 @@ def imports_file(host: Host, deployment: str, version: str) -> Path:
     return home_folder(host, deployment) / f".imports-{version[:SHORT]}.json"
 
 
-def provide_code(host: Host, workload: Workload) -> Path:
-    """Return a version's copy of the code, made when it is not there yet.
-
-    A service may write beside its code. The sealed tree stays as it was pushed, and no other
-    deployment sees what this one wrote.
-    """
-    place = code_folder(host, workload.deployment, workload.artifact.digest)
-    if place.exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix="code-new-", dir=place.parent))
-    shutil.copytree(workload.artifact.code, fresh, symlinks=True, dirs_exist_ok=True)
-    user = owner(host, workload.deployment)
-    for folder, _, files in os.walk(fresh):
-        for path in (Path(folder), *(Path(folder, name) for name in files)):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | stat.S_IWUSR)
-                _give(path, user)
-    try:
-        fresh.rename(place)
-    except OSError:  # somebody else was quicker
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not place.exists():
-            raise
-    return place
-
-
-def code_folder(host: Host, deployment: str, version: str) -> Path:
-    """Return where a deployment's copy of a version's code is."""
-    return host.work / deployment / f"code-{version[:SHORT]}"
-
-
-def clear_code(host: Host, deployment: str, keep: Collection[str]) -> None:
-    """Delete the copies of versions other than these."""
-    kept = {code_folder(host, deployment, version) for version in keep}
-    for place in (host.work / deployment).glob("code-*"):
-        if place not in kept:
-            shutil.rmtree(place, ignore_errors=True)
+def clear_imports(host: Host, deployment: str, keep: Collection[str]) -> None:
+    """Delete what instances of versions other than these have written down."""
     known = {imports_file(host, deployment, version) for version in keep}
     for file in home_folder(host, deployment).glob(".imports-*"):
         if file not in known:

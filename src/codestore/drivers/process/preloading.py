@@ -102,7 +102,7 @@ class Parents:
         Those of versions that were left make room; among those that are followed none does so for
         another, which would go round in circles.
         """
-        running = {(held.label.deployment, held.label.code) for held in self._children.all()}
+        running = {(held.label.deployment, held.label.version) for held in self._children.all()}
         followed = {}
         for deployment, workload in reversed(self._followed.copy().items()):
             if (deployment, workload.artifact.digest) in running:
@@ -143,7 +143,7 @@ class Parents:
 
         Where it scales, the one that was needed last may stay: for a way back.
         """
-        own = {held.name: held.label.code for held in self._of(deployment) if not held.ending}
+        own = {held.name: held.label.version for held in self._of(deployment) if not held.ending}
         left = sorted(
             (name for name, version in own.items() if version not in used),
             key=lambda name: self._needed.get(name, 0.0),

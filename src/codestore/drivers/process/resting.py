@@ -20,7 +20,7 @@ from codestore.drivers.process.launching import (
     waking_spec,
 )
 from codestore.drivers.process.naming import Phase, held_socket, instance_name
-from codestore.drivers.process.places import Host, code_folder, provide_code
+from codestore.drivers.process.places import Host
 from codestore.drivers.process.preloading import Parents
 from codestore.drivers.process.refusing import answer_503
 from codestore.drivers.process.rounds import Rounds
@@ -111,8 +111,6 @@ class ProcessStandby:
         version = workload.artifact.digest
         if excess := await self._disk.excess(workload):
             raise failed("disk_limit", "It cannot be woken", f"{excess[0].upper()}{excess[1:]}.")
-        if not code_folder(self._host, deployment, version).exists():
-            await asyncio.to_thread(provide_code, self._host, workload)
         name = instance_name(deployment, workload.revision, 0)
         port = on_port(workload)
         phase = Phase.SERVING if port else Phase.STARTING
@@ -146,10 +144,9 @@ class ProcessStandby:
         revision = self._wakes(deployment).get(REVISION)
         return None if revision is None else int(revision)
 
-    def armed_code(self, deployment: str) -> str | None:
-        """Return what the copy of the code is called by that the next caller starts."""
-        wakes = self._wakes(deployment)
-        return wakes.get(VERSION) or wakes.get(REVISION)
+    def armed_version(self, deployment: str) -> str | None:
+        """Return the digest of the version that the next caller starts."""
+        return self._wakes(deployment).get(VERSION)
 
     def _wakes(self, deployment: str) -> Mapping[str, str]:
         """Return the label of whichever watch would start something."""

@@ -1,6 +1,5 @@
 """The door ``Tasks`` on this host: a command run to its end, beside the instances."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from codestore.domain.faults import unavailable
@@ -9,7 +8,7 @@ from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_spec
 from codestore.drivers.process.naming import TASK, Label
-from codestore.drivers.process.places import Host, provide_code
+from codestore.drivers.process.places import Host
 from codestore.keeper.errors import KeeperError
 
 TAIL = 20  # lines
@@ -40,7 +39,6 @@ class ProcessTasks:
             version=workload.artifact.digest,
             disk=workload.resources.disk,
         )
-        await asyncio.to_thread(provide_code, self._host, workload)
         try:
             await self._children.spawn(task_spec(self._host, workload, child_name, label))
             ending = await self._ending(child_name, timeout)
