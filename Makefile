@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
+# Whatever the shell says: or each process compiles all of ours at its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What connects the networks of services, where it can be had (decision 0006).
 APT = DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends
