@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from codestore.wire import ServiceView
 from codestore.wire.people import DeviceLogin, DeviceView, LoggedIn, OrganizationView, Verification
 from tests.cli import samples
 from tests.cli.conftest import Cs
@@ -43,6 +44,16 @@ def test_a_name_alone_is_of_the_first_organization(cs: Cs, stage: Stage) -> None
     assert run.code == 5
     asked = json.loads(stage.asked("POST", "/api/login")[0].body)
     assert (asked["organization"], asked["name"]) == ("local", "ann")
+
+
+def test_somebody_elses_private_environment_is_shown_as_such(cs: Cs, stage: Stage) -> None:
+    hidden = samples.deployment("private", url=None, key=None, database=None, reason=None)
+    view = ServiceView("svc-1", "blog", "usr-2", "org-1", {"private": hidden})
+    stage.on("GET", "/api/services/blog", told(view))
+    run = cs("service:info", "blog")
+    assert run.code == 0, run.err
+    assert "its owner's alone" in run.out
+    assert "key" not in run.out
 
 
 def test_logout_forgets_also_what_cannot_be_ended(cs: Cs, tmp_path: Path) -> None:

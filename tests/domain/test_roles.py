@@ -46,4 +46,10 @@ def test_a_refusal_names_act_and_roles() -> None:
         require_role(Role.VIEWER, "engines", "push")
     assert caught.value.letter.code == "not_allowed"
     assert "push is for the role maker" in caught.value.letter.detail
-    assert "yours is viewer" in caught.value.letter.detail
+    assert "yours is viewer." in caught.value.letter.detail
+
+
+def test_an_owner_elsewhere_is_told_of_what_they_are_the_owner() -> None:
+    with pytest.raises(Fault) as caught:
+        require_role(Role.OWNER, "engines", "organization:list")
+    assert "of local and above; yours is owner of engines." in caught.value.letter.detail

@@ -62,13 +62,13 @@ def require_role(role: Role, organization: str, act: str) -> None:
     """Refuse an act that the role does not allow."""
     if may(role, organization, act):
         return
-    place = f" of {HOME}" if act in OF_THE_PLATFORM else ""
+    place, whose = (f" of {HOME}", f" of {organization}") if act in OF_THE_PLATFORM else ("", "")
     raise Fault(
         Letter(
             FaultKind.FORBIDDEN,
             "not_allowed",
             "Not allowed",
-            f"{act} is for the role {LEAST[act]}{place} and above; yours is {role}.",
+            f"{act} is for the role {LEAST[act]}{place} and above; yours is {role}{whose}.",
             "Ask an owner of your organization; cs user:list shows them.",
         )
     )

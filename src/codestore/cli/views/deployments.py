@@ -158,10 +158,10 @@ def _deployment(
     deployment: Document, *, key: bool = True, bounds: bool = True
 ) -> list[tuple[str, str]]:
     """Show a deployment; what is as everybody expects it has no line."""
-    facts = [("state", _state(deployment)), ("url", deployment["url"])]
+    facts = [("state", _state(deployment)), ("url", deployment["url"] or "its owner's alone")]
     if deployment["access"] == "public":
         facts.append(("key", "none needed"))
-    elif key:
+    elif key and deployment["url"]:
         facts.append(("key", text(deployment["key"])))
     if deployment.get("failure"):
         facts.append(("failure", deployment["failure"]["detail"]))
