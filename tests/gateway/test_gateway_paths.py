@@ -51,6 +51,7 @@ async def test_the_second_of_two_pipelined_requests_is_judged_for_itself(stage, 
 PATHS = (
     *("/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/..%2fx", "/..%5cx", "/%2e%2e%2fx", "/a%00b"),
     *("/%252e%252e/x", "/%252E/x", "/a%252fb", "/a%252Fb", "/a%255cb", "/a%2500b", "/%25252e/x"),
+    *("/..", "/.", "/../x", "/x/./y", "/%2e%2E/x", "/.%2e", "/..;/x", "/a\\b", "/..\\x"),
     *("/a\0b", "/a b", "/a\tb", "/a#b", "/\x7f", "/\xe4"),
 )
 HOSTS = (

@@ -2,8 +2,10 @@
 
 Most of this is Envoy's own strictness, said in ``listener``: both length headers, lengths that are
 none, broken chunks, characters that do not belong, encoded slashes and backslashes. Here is what
-Envoy lets pass: paths that become others when they are decoded once more (``%252e``), and hosts
-that are none, or more than one (Envoy joins two ``host`` headers by a comma).
+Envoy lets pass or would mend: paths with dot segments in any spelling, which lead elsewhere for
+whoever resolves them (``/{hash}/../api``); paths that become others when they are decoded once
+more (``%252e``); and hosts that are none, or more than one (Envoy joins two ``host`` headers by a
+comma).
 
 A filter for all (RBAC) would cost each request 2 µs of processor; the first route of each scope
 costs a tenth of that.
@@ -27,9 +29,14 @@ TARGET = "%REQ(:AUTHORITY)%%PATH(NQ:PATH)%"
 AMBIGUOUS = 421
 """The status by which the route that refuses is known; its callers are told 400."""
 
-# No host, two hosts, or a user in front of it. A dot, slash, backslash, percent sign or NUL in
-# disguise of a disguise: others may follow an encoded percent sign, "50%25" is a name like any.
-_AMBIGUOUS = r"/.*|[^/]*[,@].*|.*%25(2[eEfF5]|5[cC]|00).*"
+_HOST = r"/.*|[^/]*[,@].*"  # none, two, or a user in front of it
+# "." or "..", as it is or encoded; some servers cut off what follows a semicolon before they look.
+_DOTS = r".*/(\.|%2[eE]){1,2}([/;].*)?"
+# A dot, slash, backslash, percent sign or NUL in disguise of a disguise: others may follow an
+# encoded percent sign, "50%25" is a name like any.
+_TWICE = r".*%25(2[eEfF5]|5[cC]|00).*"
+_ODD = r".*(\\|%00).*"
+_AMBIGUOUS = "|".join((_HOST, _DOTS, _TWICE, _ODD))
 
 
 def refusing_route() -> Any:

@@ -38,10 +38,10 @@ def listener(host: str, port: int) -> dict[str, Any]:
 def connection_manager() -> dict[str, Any]:
     """Build the HTTP connection manager.
 
-    Paths: dot segments are resolved before the scope is chosen, so no service sees one. Empty
-    segments stay as they are: they may mean something to a service, and for the gateway they only
-    make a first segment that nothing is served under. An encoded slash or backslash is refused:
-    one server takes it for a separator and the next one does not.
+    Paths stay as they are sent; what would have to be resolved first (dot segments) is refused
+    (``ambiguity``), or an address would mean another one. Empty segments may mean something to a
+    service, and for the gateway they only make a first segment that nothing is served under. An
+    encoded slash or backslash is refused: one server takes it for a separator, the next does not.
 
     Filters: each would cost every request a microsecond or two, so all are switched off but where
     a deployment needs one. What is done for all (``scopes``: keys, headers, when to try again) the
@@ -64,7 +64,7 @@ def connection_manager() -> dict[str, Any]:
         "generate_request_id": False,
         "server_name": "codestore",
         "server_header_transformation": "APPEND_IF_ABSENT",
-        "normalize_path": True,
+        "normalize_path": False,
         "merge_slashes": False,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         # Each route says how long it waits; a request that is not complete yet has no route.

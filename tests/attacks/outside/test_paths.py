@@ -8,6 +8,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("attacks")]
 REFUSED = (
     *("/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/..%2f", "/..%5c", "/%2e%2e%2f", "/%2e%2e%5c"),
     *("/a%00", "/%00", "/%252e%252e/", "/%252e/", "/a%252fb", "/a%255cb", "/a%2500", "/%25252e/"),
+    *("/..", "/.", "/../", "/./x", "/x/..", "/%2e", "/%2E%2e/x", "/.%2e/x", "/%2e./x", "/a/%2e"),
+    *("/../api/services", "/%2e%2e/api/services", "/..;/x", "/.;x/y", "/x/..;", "/a\\b", "/..\\x"),
     *("/..%252f", "/%2525", "/a b", "/a\tb", "/a\0b", "/a#b", "/\x7f", "/\xe4", "/a\x0bb"),
 )
 ROUND = (
@@ -40,6 +42,12 @@ def test_what_two_readers_read_differently_is_refused(target: Target, path: str)
     answer = target.ask(f"/{target.hashes['demo']}{path}")
     assert answer.status == 400
     assert answer.code in ("bad_request", "ambiguous_request")
+
+
+@pytest.mark.parametrize("path", ["/.well-known/x", "/..x", "/.../x", "/a.b", "/x..", "/?a=/../b"])
+def test_names_with_dots_are_names(target: Target, path: str) -> None:
+    answer = target.ask(f"/{target.hashes['demo']}{path}")
+    assert (answer.status, answer.json()["path"]) == (200, path.partition("?")[0])
 
 
 @pytest.mark.parametrize("path", ROUND)
