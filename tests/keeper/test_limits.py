@@ -16,6 +16,7 @@ from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.groups import own_group
 from codestore.keeper.protocol import Exited, Notify
+from codestore.keeper.spares import STOCK
 from codestore.keeper.spec import ChildSpec
 from tests.keeper.house import (
     PATIENCE,
@@ -241,7 +242,7 @@ async def test_no_folder_is_left(empty_house: House) -> None:
     for _ in range(10):
         with pytest.raises(KeeperError):
             await client.spawn(child("none", "/no/such/program", memory=LIMIT))
-    assert len(bounds_of(keeper)) <= 2 * len(roots(keeper))  # the spare's, and the next
+    assert len(bounds_of(keeper)) <= (STOCK + 1) * len(roots(keeper))  # the spares', and the next
     await run(client, hungry(code=DAEMON))
     await client.spawn(child("a", memory=LIMIT))
     assert await empty_house.end() == 0

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from codestore.keeper import processes
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol import Exited, Notify, Pending, Started, Woken
+from codestore.keeper.spares import KEPT, STOCK
 from tests.keeper.house import PATIENCE, VIEW, House, child, event, gone, listed, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed
@@ -113,21 +115,21 @@ async def test_an_unknown_socket_cannot_be_watched_for_a_child(client: KeeperCli
         await client.watch("nobody", child("x"))
 
 
-async def spare_of(keeper: int, client: KeeperClient) -> int:
-    """Wait for the spare, which is made some time after the last one was used.
+async def stock_of(keeper: int, client: KeeperClient) -> set[int]:
+    """Wait for the spares, which are made some time after the last one was used.
 
-    In a cell it is the second process, after the anchor; who makes the cell stays outside.
+    In a cell each is the second process, after the anchor; who makes the cell stays outside.
     """
     listing = await client.list()
     known = {each.pid for each in listing.children}
-    outer, cells = depth(keeper), listing.walls == "cell"
+    inside = depth(keeper) + (listing.walls == "cell")
     async with asyncio.timeout(PATIENCE):
         while True:
-            found = [pid for pid in processes.children_of(keeper) if pid not in known]
-            found = [pid for pid in found if b"keeper" in told_of(pid, "cmdline")]
-            if len(found) == 1 and depth(found[0]) == outer + cells:
-                return found[0]
-            await asyncio.sleep(0.02)
+            found = {pid for pid in processes.children_of(keeper) if pid not in known}
+            found = {pid for pid in found if b"keeper" in told_of(pid, "cmdline")}
+            if len(found) == STOCK and all(depth(each) == inside for each in found):
+                return found
+            await asyncio.sleep(0.02)  # nobody is told when there is a spare
 
 
 def told_of(pid: int, file: str) -> bytes:
@@ -144,25 +146,100 @@ def depth(pid: int) -> int:
     return len(numbers.split())
 
 
-async def test_a_visitor_gets_the_process_that_was_forked_before(own_house: House) -> None:
-    client = await own_house.connect()
-    keeper = own_house.keeper
-    assert keeper is not None
+@pytest.fixture
+async def keeper(own_house: House) -> int:
+    assert own_house.keeper is not None
+    return own_house.keeper.pid
+
+
+async def woken(client: KeeperClient, name: str = "woken") -> int:
+    """Have a visitor start an echo with a view; return its process."""
     path = await client.listen("blog")
-    for turn in range(3):
-        spare = await spare_of(keeper.pid, client)
-        if turn == 1:
-            os.kill(spare, signal.SIGKILL)  # then it goes without
-            await gone(spare)
-        async with client.events() as events:
-            spec = script("x", ECHO, sockets=(("http", "blog"),), view=VIEW)
-            await client.watch("blog", spec)
-            assert await echoed(path, b"hello") == b"hello"
-            started = await event(events, Started, "x")
-            assert (started.pid == spare) is (turn != 1)
-            assert processes.session_of(started.pid) == started.pid
-            await client.stop("x", 0)
-            await event(events, Exited, "x")
-    spare = await spare_of(keeper.pid, client)
+    async with client.events() as events:
+        await client.watch("blog", script(name, ECHO, sockets=BLOG, view=VIEW))
+        assert await echoed(path, b"hello") == b"hello"
+        started = await event(events, Started, name)
+        await client.stop(name, 0)
+        await event(events, Exited, name)
+    return started.pid
+
+
+async def test_a_visitor_gets_a_process_that_was_forked_before(
+    own_house: House, keeper: int
+) -> None:
+    client = await own_house.connect()
+    path = await client.listen("blog")
+    stock = await stock_of(keeper, client)
+    async with client.events() as events:
+        await client.watch("blog", script("x", ECHO, sockets=BLOG, view=VIEW))
+        assert await echoed(path, b"hello") == b"hello"
+        started = await event(events, Started, "x")
+    assert started.pid in stock
+    assert processes.session_of(started.pid) == started.pid
+    again = await stock_of(keeper, client)
+    assert len(stock & again) == STOCK - 1
     await own_house.kill()
-    await gone(spare)
+    for each in again:
+        await gone(each)
+
+
+@pytest.mark.parametrize("dead", [1, STOCK])
+async def test_spares_that_have_died_are_passed_over(
+    own_house: House, keeper: int, dead: int
+) -> None:
+    client = await own_house.connect()
+    stock = await stock_of(keeper, client)
+    killed = sorted(stock)[:dead]
+    for each in killed:
+        os.kill(each, signal.SIGKILL)
+        await gone(each)
+    assert (await woken(client) in stock - set(killed)) is (dead < STOCK)
+    assert not await stock_of(keeper, client) & set(killed)
+
+
+async def test_a_start_takes_a_spare_but_leaves_the_last_to_a_wake(
+    own_house: House, keeper: int
+) -> None:
+    client = await celled(own_house)
+    stock = await stock_of(keeper, client)
+    plain = [await client.spawn(child(f"c{number}", view=VIEW)) for number in range(STOCK)]
+    assert [pid in stock for pid in plain] == [True] * (STOCK - KEPT) + [False] * KEPT
+    assert await woken(client) in stock - set(plain)
+    assert not await stock_of(keeper, client) & stock
+
+
+async def test_who_is_in_no_hurry_or_in_another_network_takes_no_spare(
+    own_house: House, keeper: int
+) -> None:
+    client = await celled(own_house)
+    stock = await stock_of(keeper, client)
+    for spec in (
+        child("bare"),
+        child("build", view=replace(VIEW, hosts_network=True)),
+        child("parent", view=VIEW, forks=True),
+    ):
+        assert await client.spawn(spec) not in stock
+    assert await stock_of(keeper, client) == stock
+
+
+async def test_a_spare_that_has_lost_its_network_is_passed_over(
+    own_house: House, keeper: int
+) -> None:
+    client = await celled(own_house)
+    if (await client.list()).exposed:
+        pytest.skip("a cell has no network of its own here")
+    stock = await stock_of(keeper, client)
+    for each in processes.children_of(keeper):
+        if b"pasta" in told_of(each, "cmdline"):
+            os.kill(each, signal.SIGKILL)
+            await gone(each)
+    assert await woken(client) not in stock
+    assert not await stock_of(keeper, client) & stock
+
+
+async def celled(house: House) -> KeeperClient:
+    """Connect to a keeper that can build cells."""
+    client = await house.connect()
+    if (await client.list()).walls != "cell":
+        pytest.skip("there are no cells here")
+    return client

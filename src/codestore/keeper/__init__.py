@@ -18,7 +18,7 @@ Where to look:
                         program, ``children`` the table of all, ``home`` what they share
 ``starting``            from a spec to a process at the gate
 ``launch, become``      fork and exec: the parent's half and the child's half
-``spares``              a process forked in advance, for whoever is called next
+``spares``              processes forked in advance, for whoever is called or started next
 ``forking``             the same by a fork server that has imported all
 ``reaper``              who has ended; what is left of its session
 ``journal``             what a killed keeper left behind, and the sweep

@@ -1,7 +1,9 @@
-"""A spare: a process that was forked before anybody came, and waits to be told what to become.
+"""Spares: processes that were forked before anybody came, and wait to be told what to become.
 
 A fork of the keeper costs a millisecond and a half when it comes out of the blue, which is what a
-wake does. There is one spare at a time; the next is made when the wake is over.
+wake does; a cell with a network of its own takes some tens of them. So a few are kept in stock, the
+last of which is for whoever is called. Those that were used are replaced one by one, when what was
+started with them has begun.
 """
 
 import array
@@ -11,6 +13,7 @@ import os
 import pickle
 import signal
 import socket
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -28,6 +31,11 @@ _log = logging.getLogger(__name__)
 
 REFILL: Final = 0.5
 """Seconds after which a spare that was used is replaced."""
+STOCK: Final = 3
+"""Spares at a time: production has two instances, and one is kept."""
+KEPT: Final = 1
+"""Those that are left to wakes: somebody waits there."""
+_BETWEEN: Final = 0.1  # seconds from one that is made to the next
 _LONGEST: Final = 180 * 1024  # bytes of an order; the kernel takes little more in one packet
 _MOST: Final = 64  # descriptors of an order
 _FIRST: Final = 3
@@ -43,6 +51,12 @@ class Spare:
     cell: Cell | None = None
     """Where it is: the general part is built, it needs a view."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether it lives, as far as is known, and so does its network."""
+        lost = self.cell is not None and self.cell.link is not None and self.cell.link.lost
+        return not (lost or processes.speaks(self.channel.fileno(), 0))
+
     def become(self, spec: ChildSpec, handover: become.Handover) -> bool:
         """Have it become ``spec``; tell whether it can."""
         descriptors = [handover.gate, *handover.outputs, *handover.listeners]
@@ -57,27 +71,62 @@ class Spare:
                 return False
         return True
 
+    def release(self) -> None:
+        """Let it go: nobody has a use for it."""
+        self.channel.close()
+        if self.cell:
+            self.cell.leave()
+        if self.bounds:
+            self.bounds.release()
+
 
 class Spares:
-    """Has a spare at hand, most of the time."""
+    """Has ``STOCK`` spares at hand, most of the time."""
 
     def __init__(self, limiter: Limiter, walls: Walls = NO_WALLS) -> None:
         self._limiter = limiter
         self._walls = walls
-        self._spare: Spare | None = None
+        self._stock: deque[Spare] = deque()
         self._refill: asyncio.TimerHandle | None = None
         self._report: socket.socket | None = None
 
-    def suit(self, spec: ChildSpec) -> bool:
-        """Whether a spare can become this: one in a cell is for whoever has a view."""
+    def take(self, spec: ChildSpec, woken: bool) -> Spare | None:
+        """Return a spare that can become this, to whom it belongs from then on.
+
+        ``woken``: somebody waits for it, so it may be the last. Replaced is it in a while.
+        """
+        if not self._suit(spec, woken):
+            return None
+        self._refill_in(REFILL)
+        while len(self._stock) > (0 if woken else KEPT):
+            spare = self._stock.popleft()  # the oldest: its network is connected
+            if spare.usable:
+                return spare
+            spare.release()
+        return None
+
+    def _suit(self, spec: ChildSpec, woken: bool) -> bool:
+        """Whether a spare can become this: one in a cell is for whoever has a view.
+
+        Where there are no cells, there is little to gain. A fork server is in nobody's way.
+        """
         if self._walls.site is None:
-            return True
-        return spec.view is not None and not spec.view.hosts_network
+            return woken
+        if spec.view is None or spec.view.hosts_network:
+            return False
+        return woken or not spec.forks
+
+    def _refill_in(self, seconds: float) -> None:
+        if self._refill is None:
+            self._refill = asyncio.get_running_loop().call_later(seconds, self.refill)
 
     def refill(self) -> None:
-        """Make a spare unless there is one. Raises nothing: without one, a start is as before."""
+        """Make spares until there are enough, one after the other.
+
+        Raises nothing: without one, a start is as before.
+        """
         self._refill = None
-        if self._spare is not None or self._report is not None:
+        if len(self._stock) >= STOCK or self._report is not None:
             return
         bounds = self._limiter.spare()
         try:
@@ -110,7 +159,7 @@ class Spares:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if self._walls.site is None:
             report.close()
-            self._spare = Spare(pid, ours, bounds)
+            self._keep(Spare(pid, ours, bounds))
             return
         self._report = report
         asyncio.get_running_loop().add_reader(report, self._made, report, ours, bounds, port)
@@ -123,7 +172,7 @@ class Spares:
         asyncio.get_running_loop().remove_reader(report)
         try:
             pid, made = cell.split_off(report, port)
-            self._spare = Spare(pid, channel, bounds, made)
+            self._keep(Spare(pid, channel, bounds, made))
         except OSError as failure:
             channel.close()
             if bounds:
@@ -132,29 +181,21 @@ class Spares:
         finally:
             report.close()
 
-    def take(self) -> Spare | None:
-        """Return the spare, to whom it belongs from then on; the next is made in a while."""
-        spare, self._spare = self._spare, None
-        if spare:
-            loop = asyncio.get_running_loop()
-            self._refill = loop.call_later(REFILL, self.refill)
-        return spare
+    def _keep(self, spare: Spare) -> None:
+        self._stock.append(spare)
+        if len(self._stock) < STOCK:
+            self._refill_in(_BETWEEN)
 
     def close(self) -> None:
-        """Let the spare go."""
+        """Let them go."""
         if self._refill:
             self._refill.cancel()
         if self._report is not None:
             asyncio.get_running_loop().remove_reader(self._report)
             self._report.close()
             self._report = None
-        if self._spare:
-            self._spare.channel.close()
-            if self._spare.cell:
-                self._spare.cell.leave()
-            if self._spare.bounds:
-                self._spare.bounds.release()
-            self._spare = None
+        while self._stock:
+            self._stock.pop().release()
 
 
 def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...], walls: Walls) -> NoReturn:

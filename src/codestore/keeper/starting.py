@@ -29,7 +29,7 @@ def prepared(spec: ChildSpec, woken_at: float | None) -> ChildSpec:
 async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
     """Start a prepared spec, by its parent when it has one that can; its end is expected.
 
-    ``woken``: somebody waits for it, so it may take a spare.
+    ``woken``: somebody waits for it, so it may take the last spare.
     Sockets that are not held yet are from now on. Raises ``KeeperError(too-long)``, ``OSError``.
     """
     names = [listener for _, listener in spec.sockets]
@@ -90,7 +90,7 @@ def _by_us(
 ) -> tuple[Launch, Bounds | None]:
     # The descriptors anew: a socket may have been closed while its parent was asked.
     descriptors = home.listeners.descriptors(names)
-    spare = home.spares.take() if woken and home.spares.suit(spec) else None
+    spare = home.spares.take(spec, woken)
     bounds = spare.bounds if spare else None
     if spec.port:
         port = _port(spec, spare.cell if spare else None)

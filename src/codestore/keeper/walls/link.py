@@ -35,6 +35,11 @@ class Link:
             self._hear(self._ready)
         return self._ready is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the process has ended."""
+        return processes.speaks(self._process, 0)
+
     def wait(self) -> None:
         """Return when it is connected, without a loop. Raises ``OSError`` when it will not be."""
         if self._ready is not None:
