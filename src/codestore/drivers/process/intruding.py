@@ -21,8 +21,7 @@ from codestore.domain.verification import NO_ANSWER, PLATFORM, SKIPPED, Aim, Att
 from codestore.drivers.process import intruder
 from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
-from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_spec
-from codestore.drivers.process.naming import TASK, Label
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_label, task_spec
 from codestore.drivers.process.places import Host, home_folder, owner
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.spec import ChildSpec
@@ -131,10 +130,7 @@ class ProcessIntruder:
         script = os.path.realpath(intruder.__file__)
         command = (self._landmarks.python, "-I", "-S", script, str(listing))
         work = replace(workload, run=Run(RunKind.COMMAND, command))
-        digest = workload.artifact.digest
-        label = Label(
-            workload.deployment, TASK, workload.revision, 0, workload.drain, version=digest
-        )
+        label = replace(task_label(workload), disk=None)  # it shall tell, however full the disk is
         spec = replace(task_spec(self._host, work, name, label), log=str(log))
         if spec.view is None:
             return spec

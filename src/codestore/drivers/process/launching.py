@@ -6,7 +6,7 @@ from pathlib import Path
 
 from codestore.domain.instances import Workload
 from codestore.domain.manifest import RunKind
-from codestore.drivers.process.naming import PRELOAD, SERVICE, Label, Phase
+from codestore.drivers.process.naming import PRELOAD, SERVICE, TASK, Label, Phase
 from codestore.drivers.process.places import (
     Host,
     home_folder,
@@ -96,6 +96,19 @@ def preload_spec(host: Host, workload: Workload, name: str) -> ChildSpec:
 def on_port(workload: Workload) -> bool:
     """Whether an instance listens on a port of its own."""
     return workload.run.kind is RunKind.COMMAND
+
+
+def task_label(workload: Workload) -> Label:
+    """Return what is remembered of a task."""
+    return Label(
+        workload.deployment,
+        TASK,
+        workload.revision,
+        0,
+        workload.drain,
+        version=workload.artifact.digest,
+        disk=workload.resources.disk,
+    )
 
 
 def task_spec(host: Host, workload: Workload, name: str, label: Label) -> ChildSpec:

@@ -6,8 +6,7 @@ from codestore.domain.faults import unavailable
 from codestore.domain.instances import LogLine, TaskResult, Workload
 from codestore.drivers.process.child import ended
 from codestore.drivers.process.children import Children
-from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_spec
-from codestore.drivers.process.naming import TASK, Label
+from codestore.drivers.process.launching import FINAL_GRACE, NEVER, task_label, task_spec
 from codestore.drivers.process.places import Host
 from codestore.keeper.errors import KeeperError
 
@@ -30,15 +29,7 @@ class ProcessTasks:
     async def run(self, workload: Workload, name: str, timeout: float) -> TaskResult:
         """Run and wait; at most ``timeout`` seconds, then it is ended and has failed."""
         child_name = f"{workload.deployment}.{name}"
-        label = Label(
-            workload.deployment,
-            TASK,
-            workload.revision,
-            0,
-            workload.drain,
-            version=workload.artifact.digest,
-            disk=workload.resources.disk,
-        )
+        label = task_label(workload)
         try:
             await self._children.spawn(task_spec(self._host, workload, child_name, label))
             ending = await self._ending(child_name, timeout)
