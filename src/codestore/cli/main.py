@@ -52,7 +52,6 @@ COMMANDS = tuple(
     )
 )
 NAMES = frozenset(command.name for command in COMMANDS)
-app = build_app(COMMANDS)
 
 
 def _version(asked: bool) -> None:
@@ -61,7 +60,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -76,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if family_ := family(given, NAMES):
         _show(family_)
         sys.exit(ExitCode.DONE if {"-h", "--help"} & set(given) else ExitCode.USAGE)
+    # To have them all takes longer than to run one; without a name, they are listed or guessed at.
+    named = [each for each in COMMANDS if given and each.name == given[0]]
+    app = build_app(named or COMMANDS)
+    app.callback()(_options)
     app(given, prog_name="cs")
 
 
