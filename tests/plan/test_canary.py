@@ -158,7 +158,8 @@ def test_the_split_goes_when_the_old_ones_have_stopped_accepting() -> None:
     held = at_step(rolling(), 1)
     new = many(2, SERVING, 4)
     over = plan_of(held, seen(held, *many(1, SERVING, 4), *new, split=to(50, 2)), 62)
-    assert keys(over) == [f"drain:dep-1.1.{n}" for n in range(4)]
+    assert keys(over) == [*(f"drain:dep-1.1.{n}" for n in range(4)), "publish"]
+    assert published(over) == Publish(SHARED, 2, split=None)
     moving = plan_of(held, seen(held, *many(1, DRAINING, 4), *new, split=to(50, 2)), 62)
     assert published(moving) == Publish(SHARED, 2, split=None)
 

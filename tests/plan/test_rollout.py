@@ -112,13 +112,38 @@ def test_the_old_stop_accepting_then_the_route_moves_then_the_change_is_conclude
     busy = live()
     assert keys(plan_of(busy, seen(busy, instance(1, SERVING), instance(2, STARTING)))) == []
     handing_over = seen(busy, instance(1, SERVING), instance(2, SERVING))
-    assert keys(plan_of(busy, handing_over)) == ["drain:dep-1.1.0"]
+    over = plan_of(busy, handing_over)
+    assert keys(over) == ["drain:dep-1.1.0", "publish"]
+    assert over.due[-1].step == Publish(SHARED, revision=2)
+    assert over.verdict is Verdict.REACHED  # once it is done
     moving = seen(busy, instance(1, DRAINING), instance(2, SERVING))
     (publish,) = plan_of(busy, moving).due
     assert publish.step == Publish(SHARED, revision=2)
     moved = replace(moving, route=routed(goal(busy).route, SHARED, 2))
     assert keys(plan_of(busy, moved)) == []
     assert plan_of(busy, moved).verdict is Verdict.REACHED
+
+
+def test_nobody_leaves_in_the_turn_that_lets_others_in() -> None:
+    busy = live()
+    plan = plan_of(busy, seen(busy, instance(1, SERVING), instance(2, READY)))
+    assert keys(plan) == ["prove:dep-1.2.0", "admit:dep-1.2.0"]  # first it is seen that it serves
+    assert plan.verdict is Verdict.WORKING
+
+
+def test_at_ports_the_route_says_who_leaves_before_that_is_seen() -> None:
+    busy = live()
+    old = [instance(1, SERVING, 0, address="tcp:1"), instance(1, STARTING, 1, address="tcp:2")]
+    before = [Endpoint("tcp:1"), Endpoint("tcp:3")]
+    plan = plan_of(busy, at_ports(seen(busy, *old, instance(2, SERVING, address="tcp:3")), *before))
+    assert keys(plan) == ["drain:dep-1.1.0", "drain:dep-1.1.1", "publish"]
+    leaving = [Endpoint("tcp:1", draining=True), Endpoint("tcp:2", draining=True)]
+    assert plan.due[-1].step == Publish((*leaving, Endpoint("tcp:3")), revision=2)
+
+
+def at_ports(observed: Observed, *endpoints: Endpoint) -> Observed:
+    """The same, where each instance takes requests at a port of its own."""
+    return replace(observed, view=replace(observed.view, endpoints=endpoints))
 
 
 @pytest.mark.parametrize(

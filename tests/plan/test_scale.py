@@ -275,7 +275,7 @@ def test_in_a_rollout_nobody_starts_in_place_of_the_sick() -> None:
     held = rolling(None)
     new = [instance(2, SERVING, n, "/health answered 500") for n in range(4)]
     plan = plan_of(held, seen(held, *many(1, SERVING, 4), *new))
-    assert keys(plan) == [f"drain:dep-1.1.{n}" for n in range(4)]
+    assert keys(plan) == [*(f"drain:dep-1.1.{n}" for n in range(4)), "publish"]
 
 
 def test_after_a_step_that_failed_nothing_is_done_until_its_time() -> None:

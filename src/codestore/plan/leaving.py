@@ -1,9 +1,12 @@
 """Fewer instances: those that are not wanted stop accepting, finish what they have, and end."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from codestore.domain.deployments import Live
 from codestore.domain.instances import Instance, InstanceState
+from codestore.domain.routing import Endpoint
 from codestore.plan.desired import Wanted
 from codestore.plan.instances import COMING, TAKING, serving, staying
 from codestore.plan.model import Observed, Planned
@@ -22,6 +25,27 @@ def leaving(old: list[Instance], live: Live | None = None) -> list[Planned]:
         if i.state in TAKING
         or (live is not None and i.revision == live.revision and i.state in COMING)
     ]
+
+
+def with_leavers(observed: Observed, due: Iterable[Planned]) -> Observed:
+    """Return what will be observed when those have been told to leave that are to be told.
+
+    What comes after it in the same plan needs no look at it: who leaves does nothing but finish.
+    """
+    names = {each.step.instance for each in due if isinstance(each.step, Drain)}
+    instances = tuple(
+        replace(i, state=InstanceState.DRAINING) if i.name in names else i
+        for i in observed.view.instances
+    )
+    own = {i.address for i in instances}
+    endpoints = [each for each in observed.view.endpoints if each.address not in own]
+    endpoints += [
+        Endpoint(i.address, draining=i.state is InstanceState.DRAINING)
+        for i in instances
+        if i.address and i.state in (InstanceState.SERVING, InstanceState.DRAINING)
+    ]
+    view = replace(observed.view, instances=instances, endpoints=tuple(endpoints))
+    return replace(observed, view=view)
 
 
 def shrinking(own: list[Instance], wanted: Wanted) -> list[Planned]:

@@ -19,7 +19,7 @@ from codestore.plan import canary
 from codestore.plan.desired import Wanted
 from codestore.plan.growing import clearing, growing, lost, settling
 from codestore.plan.instances import of_revision, serving, starting_looks
-from codestore.plan.leaving import leaving, locking, retiring, shrinking
+from codestore.plan.leaving import leaving, locking, retiring, shrinking, with_leavers
 from codestore.plan.model import Observed, Plan, Planned, Verdict
 from codestore.plan.publishing import publishing, routing
 from codestore.plan.returning import returning
@@ -78,11 +78,12 @@ def _rolling(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
     due += settling(own, wanted, observed, rolling=True)
     due += leaving(old, deployment.status.live) if arrived else []
     split = None if arrived else canary.present(wanted, observed)
-    first = _moves(due)
-    routes = [] if first else routing(deployment, wanted, observed, arrived=arrived, split=split)
+    coming = any(isinstance(each.step, Admit) for each in due)
+    seen = with_leavers(observed, due)
+    routes = [] if coming else routing(deployment, wanted, seen, arrived=arrived, split=split)
     looks += starting_looks(own, wanted)
     # With the route it has arrived: whoever records that the route was published tells of it.
-    return _plan(due + routes, looks, wanted, observed, reached=arrived and not first)
+    return _plan(due + routes, looks, wanted, observed, reached=arrived and not coming)
 
 
 def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:

@@ -21,7 +21,7 @@ from codestore.reconcile.burying import bury
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.executor import execute
 from codestore.reconcile.resolving import resolve_secrets
-from codestore.reconcile.subject import Subject, read_subject
+from codestore.reconcile.subject import Subject, subject_of
 
 _OF_THE_WISH = (
     *(EventKind.LIVE, EventKind.FAILED, EventKind.RETURNING, EventKind.CANARY),
@@ -41,17 +41,24 @@ class Turn:
 
 async def cycle(id_: str, doors: Doors) -> Turn:
     """Take one turn for one deployment."""
-    async with doors.store.begin() as records:
-        subject = await read_subject(records, doors, id_)
+    subject = await _subject(id_, doors)
     if subject is None:
         await _sweep(id_, doors)
         return Turn()
-    if subject.deployment.unresolved:
-        await resolve_secrets(subject.deployment, doors)
-        return Turn(again=True)
     plan, wanted = await consider(subject, doors)
     outcomes, untold = await execute(plan.due, subject, wanted, doors)
     return await record(subject, plan, outcomes, untold, doors)
+
+
+async def _subject(id_: str, doors: Doors) -> Subject | None:
+    """Read what the turn is about; which secrets it gets is said first, if it is not yet."""
+    async with doors.store.begin() as records:
+        deployment = await records.get(Deployment, id_)
+        if deployment is None:
+            return None
+        if not deployment.unresolved:
+            return await subject_of(records, doors, deployment)
+    return await resolve_secrets(deployment, doors)
 
 
 async def _sweep(id_: str, doors: Doors) -> None:

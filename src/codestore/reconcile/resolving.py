@@ -2,19 +2,22 @@
 
 from codestore.domain.deployments import Deployment, brought_back, sets_of, with_secrets
 from codestore.reconcile.doors import Doors
+from codestore.reconcile.subject import Subject, subject_of
 from codestore.safe import Safe
 
 
-async def resolve_secrets(asked: Deployment, doors: Doors) -> None:
-    """Say which secrets the change under way gets, unless that is said.
+async def resolve_secrets(asked: Deployment, doors: Doors) -> Subject | None:
+    """Say which secrets the change under way gets, unless that is said; read it with them.
 
     On a way back they are those with which the version served here last; else what is set now.
     """
     async with doors.store.begin() as records:
         safe = await Safe.unlock(records, doors.keyring, doors.clock, asked.organization)
         deployment = await records.get(Deployment, asked.id)
-        if deployment is None or not deployment.unresolved:
-            return
+        if deployment is None:
+            return None
+        if not deployment.unresolved:
+            return await subject_of(records, doors, deployment)
         before, spec = brought_back(deployment), deployment.spec
         if before is None:
             values = await safe.resolve(deployment.scope)
@@ -24,3 +27,4 @@ async def resolve_secrets(asked: Deployment, doors: Doors) -> None:
         after = with_secrets(deployment, fresh)
         await records.put(after)
         await safe.forget_sets(asked.id, but=sets_of(after))
+        return await subject_of(records, doors, after)

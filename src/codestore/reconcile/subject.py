@@ -88,8 +88,11 @@ class Subject:
 async def read_subject(records: Records, doors: Doors, id_: str) -> Subject | None:
     """Read the deployment's side of the world; ``None`` when it is gone."""
     deployment = await records.get(Deployment, id_)
-    if deployment is None:
-        return None
+    return None if deployment is None else await subject_of(records, doors, deployment)
+
+
+async def subject_of(records: Records, doors: Doors, deployment: Deployment) -> Subject:
+    """Read what belongs to a deployment that was read in this transaction."""
     version = await _version(records, deployment, deployment.spec.number)
     live, before = deployment.status.live, None
     if live is not None and live.revision != deployment.spec.revision:

@@ -113,8 +113,8 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "success is told before the route has moved",
         ROLLOUT,
-        "reached=arrived and not first)",
-        "reached=arrived)",
+        "routes = [] if coming else routing(",
+        "routes = [] if _moves(due) else routing(",
     ),
     Bug(
         "a split stays in the route",

@@ -16,8 +16,8 @@ KEPT: tuple[Bug, ...] = (
     Bug(
         "nobody says which secrets a change gets",
         CYCLE,
-        "if subject.deployment.unresolved:",
-        "if False:",
+        "if not deployment.unresolved:",
+        "if True:",
     ),
     Bug(
         "who serves meanwhile is given the secrets to come",
