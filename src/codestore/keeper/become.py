@@ -40,7 +40,7 @@ class Handover:
     enter: tuple[str, ...] = ()
     walls: Walls = NO_WALLS
     prepared: bool = False
-    """The general part of its cell is done."""
+    """The general part of its cell is done, and what is the keeper's is forgotten."""
 
 
 def become(spec: ChildSpec, handover: Handover) -> NoReturn:
@@ -49,7 +49,8 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
     doing = "starting a session"
     try:
         os.setsid()
-        _forget_signals()
+        if not handover.prepared:
+            forget_signals()
         doing = "handing over descriptors"
         gate = _arrange(handover)
         enter_groups(handover.enter)
@@ -81,7 +82,7 @@ def become(spec: ChildSpec, handover: Handover) -> NoReturn:
         os._exit(_NOT_EXECUTED)
 
 
-def _forget_signals() -> None:
+def forget_signals() -> None:
     """Undo what the keeper's event loop and Python itself have set up."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

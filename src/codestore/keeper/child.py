@@ -224,8 +224,8 @@ class Child:
             else:
                 connection.close()
             run.ready = True
+            self._home.forwards.changed(run.name)  # first: somebody may wait
             self._news.changed(urgent=True)
-            self._home.forwards.changed(run.name)
 
     def _publish_news(self) -> None:
         if self._run:

@@ -45,6 +45,7 @@ class Launch:
     channel: socket.socket | None = None
     """Where to ask it to fork, if it is a fork server."""
     cell: Cell | None = None
+    port: int = 0
 
     def permit(self) -> bool:
         """Let it run its program if its network is there; tell whether it is."""

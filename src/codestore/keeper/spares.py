@@ -60,7 +60,7 @@ class Spare:
     def become(self, spec: ChildSpec, handover: become.Handover) -> bool:
         """Have it become ``spec``; tell whether it can."""
         descriptors = [handover.gate, *handover.outputs, *handover.listeners]
-        words = (spec, handover.keeper, handover.notify, len(handover.outputs), handover.walls)
+        words = (spec, handover.keeper, handover.notify, len(handover.outputs))
         order = pickle.dumps(words)
         with self.channel:
             if len(order) > _LONGEST or len(descriptors) > _MOST:
@@ -204,7 +204,7 @@ def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...], walls: Wa
     It enters its bounds and builds its cell now: that may take long, and nobody waits yet.
     """
     try:
-        signal.set_wakeup_fd(-1)
+        become.forget_signals()
         processes.die_with_parent(signal.SIGKILL)
         if os.getppid() not in (keeper, 0):
             os._exit(0)
@@ -218,14 +218,16 @@ def _wait(channel: socket.socket, keeper: int, enter: tuple[str, ...], walls: Wa
         order, descriptors, _, _ = socket.recv_fds(inherited, _LONGEST, _MOST)
         if not order:  # the keeper has no use for it any more
             os._exit(0)
-        become.become(*_understood(order, descriptors))
+        become.become(*_understood(order, descriptors, walls))
     finally:
         os._exit(1)
 
 
-def _understood(order: bytes, descriptors: Sequence[int]) -> tuple[ChildSpec, become.Handover]:
+def _understood(
+    order: bytes, descriptors: Sequence[int], walls: Walls
+) -> tuple[ChildSpec, become.Handover]:
     words = pickle.loads(order)  # noqa: S301 - the keeper's own words
-    spec, keeper, notify, outputs, walls = words
+    spec, keeper, notify, outputs = words
     gate, *rest = array.array("i", descriptors)
     handover = become.Handover(
         keeper=keeper,

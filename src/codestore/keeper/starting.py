@@ -17,13 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 def prepared(spec: ChildSpec, woken_at: float | None) -> ChildSpec:
-    """Return the spec of one run: with its own port, and the time at which it was called."""
-    env = dict(spec.env)
-    if spec.port:
-        env["PORT"] = str(free_port())
-    if woken_at is not None:
-        env["WOKEN_AT"] = repr(woken_at)
-    return replace(spec, env=env)
+    """Return the spec of one run: with the time at which it was called."""
+    if woken_at is None:
+        return spec
+    return replace(spec, env={**spec.env, "WOKEN_AT": repr(woken_at)})
 
 
 async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
@@ -52,7 +49,7 @@ async def start(spec: ChildSpec, home: Home, woken: bool) -> tuple[Run, Launch]:
         bounds=bounds,
     )
     run.view, run.cell = spec.view, launched.cell
-    run.port = _port(spec, launched.cell)
+    run.port = launched.port
     run.forked = by_parent
     if launched.cell and launched.cell.link and not by_parent:
         launched.cell.link.follow(functools.partial(_lose, run, launched.cell))
@@ -74,11 +71,12 @@ async def _by_parent(
     parent = home.runs.get(spec.parent)
     if spec.port and parent and parent.cell and parent.cell.link:
         return None, None  # no port of the host's would lead into its parent's network
+    spec = _with_port(spec, None)
     cell = parent.cell.join() if parent and parent.cell else None
     bounds = _bounds(spec, home)
     launched = await forked(spec, parent, home.listeners.descriptors(names), home.notify, bounds)
     if launched:
-        return replace(launched, cell=cell), bounds
+        return replace(launched, cell=cell, port=_port(spec)), bounds
     for unused in (cell.leave if cell else None, bounds.release if bounds else None):
         if unused:
             unused()
@@ -91,27 +89,30 @@ def _by_us(
     # The descriptors anew: a socket may have been closed while its parent was asked.
     descriptors = home.listeners.descriptors(names)
     spare = home.spares.take(spec, woken)
-    bounds = spare.bounds if spare else None
-    if spec.port:
-        port = _port(spec, spare.cell if spare else None)
-        spec = replace(spec, env={**spec.env, "PORT": str(port)})
-    if bounds:
-        bounds.limit(spec.memory, spec.cpu)
-    else:
-        bounds = _bounds(spec, home)
+    wide = spare.bounds if spare else None
+    bounds = wide or _bounds(spec, home)
+    spec = _with_port(spec, spare.cell if spare else None)
     try:
-        return launch(spec, descriptors, home.notify, bounds, spare, home.walls), bounds
+        launched = launch(spec, descriptors, home.notify, bounds, spare, home.walls)
     except OSError:
         if bounds:
             bounds.release()
         raise
+    if wide:  # while it becomes what it is to be; it waits at the gate for it
+        wide.limit(spec.memory, spec.cpu)
+    return replace(launched, port=_port(spec)), bounds
 
 
-def _port(spec: ChildSpec, cell: Cell | None) -> int:
-    """Return its port: the one that leads into its cell, if the cell was there before."""
+def _with_port(spec: ChildSpec, cell: Cell | None) -> ChildSpec:
+    """Return it with a port of its own: the one that leads into its cell, if that is there."""
     if not spec.port:
-        return 0
-    return cell.link.port if cell and cell.link else int(spec.env["PORT"])
+        return spec
+    port = cell.link.port if cell and cell.link else free_port()
+    return replace(spec, env={**spec.env, "PORT": str(port)})
+
+
+def _port(spec: ChildSpec) -> int:
+    return int(spec.env["PORT"]) if spec.port else 0
 
 
 def _bounds(spec: ChildSpec, home: Home) -> Bounds | None:
