@@ -283,8 +283,11 @@ class Acts:
         held = self._held(kind)
         if held is None:
             return
-        for instance in self._serving(held)[:1]:
+        serving = self._serving(held)
+        for instance in serving[:1]:
             self.stage.world.driver.ail(held.id, instance.name, failing)
+        if failing is not None and len(serving) == 1:
+            self._expect_return(held)
 
     async def sicken(self, kind: str) -> None:
         """A version is not well any more, wherever it serves."""
@@ -294,15 +297,19 @@ class Acts:
             return
         driver = self.stage.world.driver
         driver.sick[live.digest] = SICK
-        serving = 0
-        for instance in driver.instances.get(held.id, {}).values():
-            if instance.state is InstanceState.SERVING and instance.revision == live.revision:
-                driver.ail(held.id, instance.name, SICK)
-                serving += 1
+        serving = [i for i in self._serving(held) if i.revision == live.revision]
+        for instance in serving:
+            driver.ail(held.id, instance.name, SICK)
+        if serving:
+            self._expect_return(held)
+
+    def _expect_return(self, held: Deployment) -> None:
+        """All that serve are sick: if nobody interferes, the version before comes back."""
+        live, free = held.status.live, not held.busy and held.spec.dials.hold is None
+        if live is None or live.returned or held.status.previous is None or not self._alone:
+            return
         age = (self.stage.world.clock.at - live.since).total_seconds()
-        young = age < YOUNG and held.status.previous is not None and not live.returned
-        free = not held.busy and held.spec.dials.hold is None and held.kind in PROJECT_KINDS
-        if young and free and serving and self._alone:
+        if age < YOUNG and free and held.kind in PROJECT_KINDS:
             self.expected[held.id, held.spec.generation + 1] = EventKind.RETURNING
 
     async def recover(self) -> None:

@@ -108,5 +108,26 @@ def _guarded(
     return call
 
 
+def guard_at_once(door: object, names: Iterable[str], fuse: Fuse, promises: object) -> None:
+    """Wrap effects that nobody waits for, as ``guard`` does: files of the platform's own."""
+    for name in names:
+        check = getattr(promises, name, _anything)
+        setattr(door, name, _guarded_at_once(name, getattr(door, name), fuse, check))
+
+
+def _guarded_at_once(
+    name: str, effect: Callable[..., Any], fuse: Fuse, check: Check
+) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        fuse.note(name, *args)
+        fuse.point(f"before {name}")
+        check(*args)
+        result = effect(*args)
+        fuse.point(f"after {name}")
+        return result
+
+    return call
+
+
 def _anything(*args: object, **kwargs: object) -> None:
     """Nothing is promised of this effect."""

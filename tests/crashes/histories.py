@@ -124,6 +124,7 @@ FIXED: tuple[History, ...] = (
         (Op("hold", ("development",), wait=""), Op("sicken", ("development",), wait="2")),
         name="sick and held",
     ),
+    History("young", ASGI, (Op("ail", ("development",)),), name="unwell and returned"),
     History(
         "shop",
         ASGI,
@@ -171,6 +172,21 @@ FIXED: tuple[History, ...] = (
             Op("push", wait="quiet", during=2),
         ),
         name="pushed while it falls asleep",
+    ),
+    History(
+        "two",
+        ASGI,
+        (
+            *(Op("call", ("private",)), Op("sleep", (301,), wait="6"), Op("sleep", (2000,), "")),
+            Op("call", ("private",), wait="quiet", during=2),
+        ),
+        name="called while it falls asleep",
+    ),
+    History(
+        "two",
+        ASGI,
+        (Op("call", ("private",), wait=""), Op("push", wait="quiet", during=2)),
+        name="pushed while it wakes",
     ),
     History(
         "two",

@@ -12,6 +12,7 @@ from codestore.domain.environments import Kind
 from codestore.domain.instances import Instance, InstanceState, Workload
 from codestore.domain.overrides import Override
 from codestore.domain.routing import Route, Split
+from codestore.domain.secrets import DataKey
 from codestore.domain.versions import Version
 from tests.crashes import sealing
 from tests.crashes.ledger import Kinds, Ledger
@@ -177,6 +178,12 @@ class Promises:
         held = [each for each in self.ledger.deployments.values() if each.database == name]
         assert all(each.spec.removed for each in held), "its data is wanted"
         assert not any(self.world.driver.instances.get(each.id) for each in held), "it is used"
+
+    def finish(self, used: Collection[str]) -> None:
+        """A master key goes when nothing that is written is wrapped by it any more."""
+        written = {n.master for n in self.ledger.nouns.values() if isinstance(n, DataKey)}
+        kept = {*used, self.world.doors.keyring.newest}
+        assert written <= kept, "a master key goes before what it wraps"
 
     def run(self, workload: Workload, name: str, timeout: float) -> None:
         self._provided(workload)

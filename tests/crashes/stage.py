@@ -20,7 +20,7 @@ from codestore.plan.standby import at_rest
 from codestore.reconcile.cycle import cycle
 from codestore.reconcile.housekeeping import tidy
 from codestore.reconcile.restoring import restored_routes
-from tests.crashes.fuse import Fuse, guard
+from tests.crashes.fuse import Fuse, guard, guard_at_once
 from tests.crashes.ledger import TURN, Ledger
 from tests.crashes.promises import Promises
 from tests.crashes.store import GuardedStore
@@ -36,6 +36,7 @@ EFFECTS = {
     "builder": ("seal", "prepare", "collect"),
     "gateway": ("publish", "withdraw", "restore"),
 }
+KEYRING = ("begin", "finish")
 KEPT_READY = 1  # versions of a service that stay runnable
 TICK = timedelta(milliseconds=1)  # no two things happen at the same time
 STRIDE = timedelta(seconds=5)  # time passes in steps of at least so much
@@ -67,6 +68,7 @@ class Stage:
         self._turns = 0
         for door, names in EFFECTS.items():
             guard(getattr(self.world, door), names, fuse, self.promises)
+        guard_at_once(doors.keyring, KEYRING, fuse, self.promises)
         self.world.driver.midway = self.world.databases.midway = fuse.midway
 
     async def survive(self, what: Callable[[], Awaitable[None]]) -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.crashes.histories import ASGI, FIXED, random_histories
 from tests.crashes.intrusions import intrusions
+from tests.crashes.ops import Op
 from tests.crashes.playing import History
 from tests.crashes.running import Tally, run, systematic
 
@@ -30,3 +31,9 @@ def test_random_histories_with_random_kills(part: int) -> None:
 
 def test_people_and_the_world_in_the_middle_of_a_change() -> None:
     nothing_failed(run(intrusions((ASGI,), step=7), most=3))
+
+
+def test_a_key_ends_while_the_end_of_a_history_is_checked() -> None:
+    spans = (milliseconds / 1000 for milliseconds in range(1, 40))
+    ops = ((Op("rotate_key", ("service", span)),) for span in spans)
+    nothing_failed(run(History("service", ASGI, each) for each in ops))
