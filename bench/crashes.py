@@ -3,14 +3,14 @@
     python -m bench.crashes --fake N [--first SEED] [--processes N]
     python -m bench.crashes --seed SEED
     python -m bench.crashes --bugs [--only WORD] [--processes N]
-    python -m bench.crashes --real N [--minutes N] [--first SEED]
+    python -m bench.crashes --real N [--minutes N] [--first SEED] [--processes N]
 
 ``--fake`` plays histories of the real cycle on a world in memory (see ``tests/crashes``): first
 every fixed one with a kill at every point, and every change with everything in the middle of it;
 then N random ones, with kills at random points. ``--seed`` plays one of these again and tells what
 happens. ``--bugs`` tests the test: each mistake of ``tests/crashes/bugs.py`` is made in a copy of
-the platform, and has to be caught. ``--real`` kills the control process of a real platform N times
-(see ``bench/kills.py``).
+the platform, and has to be caught. ``--real`` kills the control processes of real platforms N times
+(see ``bench/kills.py``). ``--processes`` is how many histories, bugs or platforms go side by side.
 
 The exit code is 1 if anything failed.
 """
@@ -142,7 +142,7 @@ def main() -> None:
     elif asked.bugs:
         code = hunting.hunt(asked.only, asked.processes)
     elif asked.real is not None:
-        code = kills.bench(asked.real, asked.minutes, asked.first)
+        code = kills.bench(asked.real, asked.minutes, asked.first, asked.processes)
     else:
         code = fake(asked)
     sys.exit(code)

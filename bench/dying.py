@@ -6,7 +6,7 @@ does what ``codestore up`` does, with another command for the control process, a
 that starts it again without waiting longer each time. Nothing of this is in the product: it is its
 doors that are wrapped here, from outside.
 
-``DIR/../kill`` holds a number when a control process starts: it dies (SIGKILL) at the point with
+``DIR/../kill`` holds a number when a control process is forked: it dies (SIGKILL) at the point with
 that number, counted from its start. There is a point before and after each effect, and before and
 after each commit. Without a number it lives. ``DIR/../doors`` names the last process that has its
 doors, ``DIR/../died`` the points at which one died.
@@ -17,6 +17,8 @@ the platform it is as if the keeper had done so; and it does whenever the parent
 """
 
 import ctypes
+import gc
+import importlib
 import os
 import runpy
 import signal
@@ -29,25 +31,32 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 AGAIN = 0.05  # seconds until the keeper starts it again
-DIED, DOORS = "died", "doors"
+KILL, DIED, DOORS = "kill", "died", "doors"
 PR_SET_PDEATHSIG = 1
+LATER = (  # what a control process imports only when it needs it: each of them does
+    "anyio._backends._asyncio",
+    "fastapi.telemetry._runtime",
+    "httpcore",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
 EFFECTS = {
     "driver": ("start", "prove", "admit", "drain", "stop", "remove"),
     "standby": ("hold", "freeze", "thaw", "stop_frozen", "arm", "disarm", "refuse"),
     "tasks": ("run",),
-    "databases": ("create", "drop"),
+    "databases": ("create", "open_login", "close_logins", "drop"),
     "builder": ("seal", "prepare", "collect"),
     "gateway": ("publish", "withdraw"),
 }
+KEYRING = ("begin", "finish")
 
 
 class Fuse:
     """Counts points, and dies at one of them."""
 
-    def __init__(self, folder: Path) -> None:
-        file = folder / "kill"
-        text = file.read_text() if file.exists() else ""
-        self._left = int(text) if text else -1
+    def __init__(self, folder: Path, order: str) -> None:
+        self._left = int(order) if order else -1
         self._file = folder / DIED
 
     def point(self, name: str) -> None:
@@ -65,6 +74,8 @@ class Fuse:
             for name in names:
                 effect = getattr(getattr(doors, door), name)
                 setattr(getattr(doors, door), name, self._guarded(name, effect))
+        for name in KEYRING:
+            setattr(doors.keyring, name, self._guarded_at_once(name, getattr(doors.keyring, name)))
         doors.store.begin = self._committing(doors.store.begin)
         return doors
 
@@ -74,6 +85,15 @@ class Fuse:
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.point(f"before {name}")
             result = await effect(*args, **kwargs)
+            self.point(f"after {name}")
+            return result
+
+        return call
+
+    def _guarded_at_once(self, name: str, effect: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            self.point(f"before {name}")
+            result = effect(*args)
             self.point(f"after {name}")
             return result
 
@@ -133,12 +153,17 @@ def control() -> None:
     """Import all that a control process is made of; then be the parent of one after another."""
     from codestore import control as process  # noqa: F401, PLC0415
 
+    for name in LATER:
+        importlib.import_module(name)
+    gc.freeze()  # what was imported is not looked through again by each of them
+    data = Path(sys.argv[sys.argv.index("--data") + 1])
     children = [0]
     signal.signal(signal.SIGTERM, lambda number, _: os.kill(children[-1], number))
     while True:
+        order = (data.parent / KILL).read_text()
         child = os.fork()
         if not child:
-            serve()
+            serve(Fuse(data.parent, order))
             return
         children.append(child)
         _, status = os.waitpid(child, 0)
@@ -146,7 +171,7 @@ def control() -> None:
             sys.exit(os.waitstatus_to_exitcode(status))
 
 
-def serve() -> None:
+def serve(fuse: Fuse) -> None:
     """Be the control process, with doors at which it dies; it does not outlive its parent."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -158,8 +183,7 @@ def serve() -> None:
 
     module: Any = serving  # its name for the doors is replaced
 
-    data = Path(sys.argv[sys.argv.index("--data") + 1])
-    fuse, doors = Fuse(data.parent), module.Doors
+    doors = module.Doors
     module.Doors = lambda **each: fuse.guard(doors(**each))
     process.main()
 

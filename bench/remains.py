@@ -13,6 +13,7 @@ import httpx
 import psutil
 import psycopg
 
+from codestore.databases.looking import role_of
 from codestore.drivers.process.naming import SERVICE, TASK
 from codestore.keeper.client import KeeperClient
 from codestore.keeper.views import ChildView, Listing
@@ -24,6 +25,13 @@ from tests.support.platform import Platform
 OWN = ("api",)  # sockets of the platform itself
 SPARE = re.compile(r"spare_[0-9a-f]{12}")
 HASH = re.compile(r"\b[0-9a-f]{32}\b")
+EVENTS = "codestore.events"
+TWICE = f"""
+SELECT deployment, data->>'generation',
+       CASE WHEN data->>'kind' = 'removed' THEN 'removed' ELSE 'concluded' END, count(*)
+  FROM {EVENTS} WHERE data->>'kind' IN ('live', 'failed', 'removed')
+ GROUP BY 1, 2, 3 HAVING count(*) > 1
+"""
 SYSTEM = {"postgres", "template0", "template1", "codestore"}
 Deployments = Mapping[str, Mapping[str, Any]]
 
@@ -68,6 +76,7 @@ class Remains:
             *self._databases(deployments),
             *self._folders(deployments, digests),
             *self._routes(deployments),
+            *self._told(),
         ]
         return [f"{each}" for each in found]
 
@@ -121,19 +130,39 @@ class Remains:
                 wrong.append(f"a private socket of nobody: {path.name}")
         return wrong
 
-    def _databases(self, deployments: Deployments) -> list[str]:
+    def events(self) -> Counter[str]:
+        """Count what was told, by kind."""
+        told = self._asked(f"SELECT data->>'kind', count(*) FROM {EVENTS} GROUP BY 1", "codestore")
+        return Counter(dict(told))
+
+    def _told(self) -> list[str]:
+        """Return what was told more than once: how a change ended, or that something is gone."""
+        found = self._asked(TWICE, "codestore")
+        return [
+            f"{id_} {generation}: {kind} {count} times" for id_, generation, kind, count in found
+        ]
+
+    def _asked(self, question: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Ask the platform's database server."""
         vault = FileVault.open_file(self.settings.master_key)
         url = embedded_server(self.settings, vault).admin_url.reveal()
-        with psycopg.connect(url, autocommit=True) as connection:
-            names = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-            roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+        with psycopg.connect(url, dbname=database, autocommit=True) as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def _databases(self, deployments: Deployments) -> list[str]:
+        names = {name for (name,) in self._asked("SELECT datname FROM pg_database")}
+        logins = dict(self._asked("SELECT rolname, rolcanlogin FROM pg_roles"))
         wanted = {str(held["database"]) for held in deployments.values() if held["database"]}
         never = {str(h["database"]) for h in deployments.values() if h["version"] is None}
         names = {name for name in names if not SPARE.fullmatch(name)} - SYSTEM
-        roles = {name for name in roles if not name.startswith("pg_")} - {"postgres"}
+        roles = {name for name in logins if not name.startswith("pg_")} - {"postgres"}
+        seconds = {role_of(name, 1) for name in wanted} & roles
         wrong = [f"a database too many: {name}" for name in names - wanted]
         wrong += [f"a database is missing: {name}" for name in wanted - names - never]
-        wrong += [f"a role too many: {name}" for name in roles - wanted]
+        wrong += [f"a role too many: {name}" for name in roles - wanted - seconds]
+        for name in wanted & roles:
+            found = [role for role in (name, role_of(name, 1)) if logins.get(role)]
+            wrong += [] if len(found) == 1 else [f"{name} is open by {found}"]
         return wrong + [f"a role is missing: {name}" for name in wanted - roles - never]
 
     def _folders(self, deployments: Deployments, digests: set[str]) -> list[str]:
