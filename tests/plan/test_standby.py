@@ -181,6 +181,25 @@ def test_what_is_stopped_waits_for_a_caller() -> None:
     assert keys(plan_of(held, lost, 2000)) == ["prepare:d2", "arm:2"]
 
 
+def test_a_password_that_failed_is_closed_before_what_has_it_ends() -> None:
+    """What rests without a process is not looked at again: not even after a crash in between."""
+    held = sleeping()
+    database = replace(SOCKET, database=True)
+    left = instance(held.spec.revision + 1, state=InstanceState.DRAINING)
+    for others, done in (((left,), [f"stop:{left.name}"]), ((), [])):
+        observed = replace(seen(held, *others, manifest=database), logins=frozenset({0, 1}))
+        plan = plan_for(held, goal(held, database), observed, later(100))
+        assert keys(plan) == ["close-logins:0", f"arm:{held.spec.revision}", *done]
+
+
+def test_nobody_is_locked_out_who_has_something_to_finish() -> None:
+    held = sleeping()
+    database = replace(SOCKET, database=True)
+    left = instance(held.spec.revision + 1, state=InstanceState.DRAINING)
+    observed = replace(seen(held, left, manifest=database), logins=frozenset({0, 1}))
+    assert "close-logins:0" not in keys(plan_for(held, goal(held, database), observed, NOW))
+
+
 def test_a_command_waits_at_the_socket_that_is_held_for_it() -> None:
     held = sleeping()
     armed = viewed(seen(held, manifest=COMMAND), held=HELD, armed=2)

@@ -15,7 +15,7 @@ from codestore.domain.instances import Instance, InstanceState, View
 from codestore.domain.standby import Depth, Standby
 from codestore.plan.desired import Wanted, asleep_at
 from codestore.plan.instances import COMING
-from codestore.plan.leaving import leaving, retiring
+from codestore.plan.leaving import leaving, locking, retiring
 from codestore.plan.model import Observed, Plan, Planned, Verdict
 from codestore.plan.publishing import publishing
 from codestore.plan.standby_steps import Arm, Disarm, Freeze, Hold, Refuse, StopFrozen, Thaw
@@ -220,14 +220,20 @@ def _awake(wanted: Wanted, observed: Observed, due: list[Planned]) -> Plan:
 
 
 def _with_strangers(plan: Plan, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
-    """Let what is left of other revisions go, too."""
+    """Let what is left of other revisions go, too, and close the database to their passwords.
+
+    That comes first: what rests without a process is not looked at again.
+    """
     others = [i for i in observed.view.instances if i.revision != wanted.revision]
     serving = [i for i in others if i.state is InstanceState.SERVING]
     due, looks = retiring([i for i in others if i not in serving], wanted, observed, now)
+    ends = {each.step.instance for each in due if isinstance(each.step, Stop)}
+    stay = [i for i in others if i.name not in ends]
+    closing = [] if stay else locking(list(observed.view.instances), wanted, observed)
     due += leaving(serving)
     looks += [plan.next_look] if plan.next_look is not None else []
     return Plan(
-        (*plan.due, *due),
+        (*closing, *plan.due, *due),
         plan.verdict,
         min(looks, default=None),
         wanted=plan.wanted,
