@@ -4,7 +4,8 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,24 @@ def never_failing(small: Small, text: str) -> Iterator[None]:
             thread.join()
     assert not failures, failures[:5]
     assert min(counts) > 2
+
+
+def until(holds: Callable[[], Any], patience: float = 30.0, longest: float = 0.25) -> Any:
+    """Ask until it holds; nothing tells us of what happens inside another process.
+
+    Pauses grow up to the ``longest``: who is asked all the time is kept from what it is to do.
+    """
+    deadline, pause = time.monotonic() + patience, 0.02
+    while True:
+        try:
+            found = holds()
+        except (httpx.HTTPError, AssertionError):
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(pause)
+        pause = min(1.5 * pause, longest)
 
 
 def api(platform: Platform, **more: Any) -> httpx.Client:

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.services import Small
+from tests.e2e.services import until as asked_until
 from tests.support.platform import KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("sla"), pytest.mark.timeout(240)]
@@ -29,16 +30,7 @@ async def app(scope, receive, send):
 
 def until(holds: Callable[[], Any]) -> Any:
     """Ask until it holds; looks are taken when they are due."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            found = holds()
-        except (httpx.HTTPError, AssertionError):
-            found = None
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.2)
+    return asked_until(holds, PATIENCE, longest=1.0)
 
 
 @dataclass

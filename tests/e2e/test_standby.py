@@ -15,8 +15,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.e2e.services import Small, api
-from tests.e2e.test_survival import until
+from tests.e2e.services import Small, api, until
 from tests.support.platform import KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("standby")]

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,11 @@ import httpx
 import psutil
 import pytest
 
+from tests.e2e.services import until
 from tests.support.platform import KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("survival")]
 PATIENCE = 30.0  # seconds, far more than anything here takes
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """Ask until it holds; nothing tells us of what happens inside another process."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            found = holds()
-        except (httpx.HTTPError, AssertionError):
-            found = None
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not come back"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

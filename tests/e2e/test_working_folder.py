@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.services import until
 from tests.support.platform import CS, KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("survival")]
@@ -100,9 +100,8 @@ def test_down_in_the_middle_of_a_push_lets_it_end_after_up(own: Platform) -> Non
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
-    while "start:" not in str(own.cs("events", "-s", "slow-writer", "-e", "private", "-n", "3")):
-        assert time.monotonic() < deadline
+    last = ("events", "-s", "slow-writer", "-e", "private", "-n", "3")
+    until(lambda: "start:" in str(own.cs(*last)), patience=20)
     own.cs("down")
     own.cs("up", "--detach")
     output, errors = waiting.communicate(timeout=60)
