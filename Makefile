@@ -26,8 +26,9 @@ install: .venv/.installed
 demo: install
 	@$(BIN)/python examples/demo.py
 
+# Three for two cores: a third of the time, a test waits for what is due in seconds.
 test: install
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 3 --dist loadgroup
 
 unit: install
 	@$(BIN)/pytest tests/domain tests/plan tests/reconcile
