@@ -5,6 +5,7 @@
 serves those that come over a socket, until nobody holds its other end.
 """
 
+import gc
 import json
 import os
 import signal
@@ -13,14 +14,19 @@ import sys
 import time
 from collections.abc import Sequence
 
+from codestore.cli.loading import load
 from codestore.cli.main import main
 
+_LAZY = ("forms.table", "forms.yaml", "ignore")
 _LONGEST = 1 << 17  # bytes of a command with its environment
 
 
 def serve(requests: socket.socket) -> None:
     """Fork for each command. Returns in the process of a command, and when nobody asks any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for module in _LAZY:
+        load(module)
+    gc.freeze()  # or each command, as it ends, looks through all of it: a copy of every page
     while True:
         message, files, _, _ = socket.recv_fds(requests, _LONGEST, 4)
         if not message:
