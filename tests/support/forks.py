@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from codestore.cli.loading import load
 from codestore.cli.main import main
 
-_LAZY = ("forms.table", "forms.yaml", "ignore")
+_LAZY = ("forms.yaml", "ignore")
 _LONGEST = 1 << 17  # bytes of a command with its environment
 
 
