@@ -45,7 +45,9 @@ def test_up_detached_waits_until_the_platform_is_ready(
     program = (
         "import os, pathlib, sys, time\n"
         "print(os.environ['CODESTORE_DATABASE_URL'], sys.argv)\n"
-        f"pathlib.Path(sys.argv[2], 'profile.json').write_text({profile!r})\n"
+        "fresh = pathlib.Path(sys.argv[2], 'profile.new')\n"
+        f"fresh.write_text({profile!r})\n"
+        "fresh.replace(fresh.with_name('profile.json'))\n"
         "time.sleep(0.5)"
     )
     pretend(monkeypatch, program)

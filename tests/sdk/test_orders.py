@@ -32,7 +32,11 @@ def test_a_malformed_packet_is_dropped_with_its_descriptors(
     parent.fork(plain, shared=nursery.shared).expect("READY=1\nSTATUS=ready")
 
 
-@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 100_000, b"3", b"x" * 200_000])
+@pytest.mark.parametrize(
+    "data",
+    [b"{", b"\xff", b"[" * 100_000, b"3", b"x" * 200_000],
+    ids=["cut short", "not UTF-8", "too deep", "a number", "long"],
+)
 def test_a_packet_of_anything_is_dropped(
     nursery: Nursery, parent: Parent, plain: Path, data: bytes
 ) -> None:
