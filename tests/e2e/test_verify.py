@@ -15,7 +15,7 @@ import pytest
 from codestore.settings import read_settings
 from codestore.vault import FileVault
 from codestore.wiring.preparing import embedded_server
-from tests.e2e.services import api
+from tests.e2e.services import api, until
 from tests.support.platform import CS, KEY, Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -222,8 +222,11 @@ def test_who_cannot_reach_its_own_database_has_proved_nothing(town: Town) -> Non
 
 
 def test_who_sleeps_is_verified_and_tried_and_sleeps_on(town: Town) -> None:
+    before = woken(town)
     with httpx.Client(timeout=60, verify=False) as web:
-        web.get(town.place("spied", "demo")["url"]).raise_for_status()
+        answer = web.get(town.place("spied", "demo")["url"]).raise_for_status()
+    if "server-timing" in answer.headers:  # it slept, and that it woke is told a little later
+        until(lambda: woken(town) > before)
     town.until_asleep("spied")
     wakes = town.place("spied", "demo")["wakes"]
     asleep = town.verify("spied/demo")["spied/demo"]
@@ -231,6 +234,11 @@ def test_who_sleeps_is_verified_and_tried_and_sleeps_on(town: Town) -> None:
     town.platform.run("env:verify", "spied/private")
     after = town.place("spied", "demo")
     assert (after["standby"]["depth"], after["wakes"]) == ("stopped", wakes)
+
+
+def woken(town: Town) -> int:
+    counted: int = sum(each["count"] for each in town.place("spied", "demo")["wakes"].values())
+    return counted
 
 
 def test_what_a_killed_platform_was_verifying_is_verified_when_it_is_back(town: Town) -> None:
