@@ -69,4 +69,19 @@ OPENING: tuple[History, ...] = (
         ),
         name="the password of a sleeper is replaced",
     ),
+    History(
+        "two",
+        ASGI,
+        (Op("rotate_login", ("private",), wait="2"), Op("abort", ("private",), wait="quiet")),
+        name="the password of a sleeper stays as it was",
+    ),
+    History(
+        "two",
+        COMMAND,
+        (
+            *(Op("outage", ("gateway",), wait=""), Op("rotate_login", ("demo",), wait="2")),
+            Op("abort", ("demo",), wait="quiet"),
+        ),
+        name="the password of a sleeper without a gateway stays as it was",
+    ),
 )

@@ -7,6 +7,7 @@ GROWING = "plan/growing.py"
 KEYS = "actions/keys.py"
 LEAVING = "plan/leaving.py"
 LETTING_IN = "reconcile/letting_in.py"
+STANDBY = "plan/standby.py"
 
 OPENING: tuple[Bug, ...] = (
     Bug(
@@ -76,5 +77,11 @@ OPENING: tuple[Bug, ...] = (
         DEPLOYMENTS,
         "        login=live.login,\n",
         "",
+    ),
+    Bug(
+        "a password that came to nothing opens while it sleeps",
+        STANDBY,
+        "closing = [] if stay else locking(list(observed.view.instances), wanted, observed)",
+        "closing: list[Planned] = []",
     ),
 )
