@@ -3,12 +3,14 @@
 import asyncio
 import dataclasses
 
+import httpx
 import pytest
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 
 from codestore.domain.faults import Fault
 from codestore.domain.routing import Endpoint, Limits, Split
 from codestore.gateway.resources import resources
+from codestore.gateway.session import Session
 from codestore.gateway.snapshot import Kind, Resource
 from tests.gateway.loading import grown, load
 
@@ -132,6 +134,53 @@ async def test_the_next_control_process_takes_away_what_it_does_not_want(stage, 
     await gateway.settled()
     assert (await stage.get(f"/{A}/x")).status_code == 404
     assert (await stage.get(f"/{B}/x")).status_code == 200
+
+
+@pytest.mark.parametrize("then", ["as it was", "elsewhere", "at a socket", "gone"])
+@pytest.mark.parametrize("known", [True, False], ids=["changed", "new"])
+async def test_an_envoy_that_waits_for_endpoints_goes_on_with_the_next_control_process(
+    stage, make_route, monkeypatch, known, then
+):
+    """The one before died when it had sent a cluster, and not yet its endpoints."""
+    first, second = [await stage.service(name, tcp=True) for name in ("first", "second")]
+    third = await stage.service("third")
+    wanted = make_route("a", first.address, limits=Limits(max_requests=7))
+    if known:
+        await stage.gateway.publish(make_route("a", first.address))
+    monkeypatch.setattr(Session, "_send_endpoints", never)
+    publishing = asyncio.create_task(stage.gateway.publish(wanted))
+    await some_cluster_warms(stage)
+    await stage.gateway.stop()
+    publishing.cancel()
+    monkeypatch.undo()
+    gateway = stage.new_gateway()
+    await gateway.start()
+    now = {
+        "as it was": [wanted],
+        "elsewhere": [make_route("a", second.address)],
+        "at a socket": [make_route("a", third.address)],
+        "gone": [],
+    }[then]
+    await gateway.restore([*now, make_route("b", third.address)])
+    await gateway.settled()
+    answers = {"as it was": "first", "elsewhere": "second", "at a socket": "third"}
+    response = await stage.get(f"/{A}/")
+    found = response.json().get("service") if response.status_code == 200 else None
+    assert found == answers.get(then)
+    assert (await stage.get(f"/{B}/")).json()["service"] == "third"
+    await gateway.publish(make_route("c", second.address))
+
+
+async def never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def some_cluster_warms(stage):
+    transport = httpx.AsyncHTTPTransport(uds=str(stage.settings.admin_socket))
+    async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as admin:
+        async with asyncio.timeout(10):
+            while "dynamic_warming_clusters" not in (await admin.get("/config_dump")).text:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_new_envoy_gets_everything_again(stage, make_route):

@@ -106,6 +106,7 @@ class Session:
             if snapshot.wants(kind, name, version)
         }
         clusters, scopes = snapshot.by_kind[Kind.CLUSTER], snapshot.by_kind[Kind.SCOPE]
+        await self._end_warming(snapshot)
         held = await self._held(Kind.CLUSTER)
         gone = delta(clusters, held).removed
         # Together, because Envoy accepts a cluster only when it has its endpoints too.
@@ -116,6 +117,22 @@ class Session:
         unwanted = delta(scopes, held).removed
         await self._send(Kind.SCOPE, self._lacking(Kind.SCOPE, scopes), unwanted)
         await self._send(Kind.CLUSTER, (), gone)
+
+    async def _end_warming(self, snapshot: Snapshot) -> None:
+        """Answer whoever asks for endpoints, for as long as Envoy keeps silent about clusters.
+
+        It does so while a cluster waits for its endpoints, on a new stream, too (it pauses them in
+        ``ClusterManagerImpl::updateClusterCounts``): our predecessor died before they were sent.
+        They may not be wanted any more by now, and what Envoy says it holds tells nothing.
+        """
+        told: set[str] = set()
+        clusters, endpoints = self._subscriptions[Kind.CLUSTER], self._subscriptions[Kind.ENDPOINTS]
+        while not clusters.open:
+            if asked := endpoints.names - told:
+                told |= asked
+                await self._offer(Kind.ENDPOINTS, [snapshot.endpoints(name) for name in asked])
+            else:
+                await self._something_new()
 
     async def _send_endpoints(self, wanted: Mapping[str, Resource]) -> None:
         """Send endpoints as Envoy asks for them, until every cluster that it took has its own."""

@@ -10,6 +10,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
 
 class Kind(StrEnum):
     """The kinds of resource handed out, by the type URL that xDS knows them by."""
@@ -62,6 +65,16 @@ class Snapshot:
         """Tell whether exactly this version of a resource is wanted."""
         resource = self.by_kind[kind].get(name)
         return resource is not None and resource.version == version
+
+    def endpoints(self, name: str) -> Resource:
+        """Return where requests of a cluster go, whether or not that is a resource of its own."""
+        if known := self.by_kind[Kind.ENDPOINTS].get(name):
+            return known
+        held = self.by_kind[Kind.CLUSTER].get(name)
+        assignment = Cluster.FromString(held.body).load_assignment if held else None
+        if assignment is None or not assignment.cluster_name:
+            assignment = ClusterLoadAssignment(cluster_name=name)
+        return Resource.of(Kind.ENDPOINTS, name, assignment)
 
     def replacing(self, old: Iterable[Resource], new: Iterable[Resource]) -> "Snapshot":
         """Return the next snapshot: this one without ``old``, with ``new``."""
