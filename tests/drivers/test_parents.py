@@ -23,7 +23,7 @@ async def made(stage: Stage) -> Child:
     """The parent, once an instance has written down what it had loaded, and it is loaded."""
     async with asyncio.timeout(PATIENCE):
         while not stage.driver.children.preloads():
-            await parents(stage).keep()
+            await parents(stage).keep(calm=0)
             await asyncio.sleep(0.01)
     (parent,) = stage.driver.children.preloads()
     await stage.driver.children.until(parent.name, lambda held: bool(held and held.ready), 20)
@@ -39,7 +39,7 @@ async def replaced(stage: Stage, before: Workload, wanted: Workload) -> None:
     await stage.driver.stop(before.deployment, f"{before.deployment}.{before.revision}.0")
     async with asyncio.timeout(PATIENCE):
         while not any(has_loaded(parent, wanted) for parent in stage.driver.children.preloads()):
-            await parents(stage).keep()
+            await parents(stage).keep(calm=0)
             await asyncio.sleep(0.01)
 
 
@@ -97,8 +97,20 @@ async def test_a_parent_goes_with_its_deployment(stage: Stage) -> None:
 async def test_no_parent_is_made_for_what_does_not_scale(stage: Stage) -> None:
     await stage.serving(workload(deployment()))
     await stage.serving(replace(scaled(deployment()), preload=False))
-    await parents(stage).keep()
+    await parents(stage).keep(calm=0)
     assert stage.driver.children.preloads() == []
+
+
+async def test_none_is_made_while_starts_follow_each_other(stage: Stage) -> None:
+    wanted = scaled(deployment())
+    await stage.serving(wanted)
+    imports = imports_file(stage.host, wanted.deployment, wanted.artifact.digest)
+    async with asyncio.timeout(PATIENCE):
+        while not imports.exists():
+            await asyncio.sleep(0.01)
+    assert not await parents(stage).keep(calm=PATIENCE)
+    assert stage.driver.children.preloads() == []
+    assert await parents(stage).keep(calm=0)
 
 
 async def test_none_makes_room_for_another(stage: Stage) -> None:
@@ -112,9 +124,9 @@ async def test_none_makes_room_for_another(stage: Stage) -> None:
     async with asyncio.timeout(PATIENCE):
         while not imports.exists():
             await asyncio.sleep(0.01)
-    await parents(stage).keep(most=1)
+    await parents(stage).keep(calm=0, most=1)
     assert [held.name for held in stage.driver.children.preloads()] == [parent.name]
-    await parents(stage).keep(most=2)
+    await parents(stage).keep(calm=0, most=2)
     assert len(stage.driver.children.preloads()) == 2
     assert view.instances
 
@@ -153,7 +165,7 @@ async def test_what_was_left_makes_room(stage: Stage) -> None:
     async with asyncio.timeout(PATIENCE):
         while not imports_file(stage.host, other.deployment, other.artifact.digest).exists():
             await asyncio.sleep(0.01)
-    await parents(stage).keep(most=2)
+    await parents(stage).keep(calm=0, most=2)
     found = {
         (parent.label.deployment.split(".")[1], parent.label.version)
         for parent in stage.driver.children.preloads()
@@ -184,9 +196,9 @@ async def test_who_runs_no_more_is_not_followed(stage: Stage) -> None:
     await stage.serving(wanted)
     await made(stage)
     await stage.driver.stop(id_, f"{id_}.1.0")
-    await parents(stage).keep()
+    await parents(stage).keep(calm=0)
     await parents(stage).collect(kept=0)
-    await parents(stage).keep()
+    await parents(stage).keep(calm=0)
     assert stage.driver.children.preloads() == []
 
 
@@ -194,5 +206,5 @@ async def test_what_was_given_back_for_lack_of_memory_is_not_taken_again(stage: 
     await stage.serving(scaled(deployment()))
     await made(stage)
     await parents(stage).release()
-    await parents(stage).keep()
+    await parents(stage).keep(calm=0)
     assert stage.driver.children.preloads() == []

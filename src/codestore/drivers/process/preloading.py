@@ -2,7 +2,7 @@
 
 One for each deployment and version, because whom it forks is behind the walls that it is behind.
 It is made from the list of libraries that one of the instances wrote down: when the deployment that
-sleeps has no process left, or soon after the first instance of one that scales is ready. It ends
+sleeps has no process left, or when one that scales was not started for a few seconds. It ends
 when it was not needed for long, or with its version; where it scales, the version before keeps its
 own one for so long, so that a way back is quick.
 """
@@ -27,6 +27,7 @@ from codestore.drivers.process.places import SHORT, Host, imports_file
 from codestore.keeper.errors import KeeperError
 
 KEPT = 3600.0  # seconds for which a parent is kept that nobody needs
+CALM = 5.0  # seconds after the last start of a deployment that scales until its parent is made
 MOST = 16  # parents at a time; the one that was needed longest ago makes room
 UNFIT = "exit code 3"  # of a parent whose libraries start threads or connect
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ class Parents:
         self._host = host
         self._full = full
         self._needed: dict[str, float] = {}
-        self._followed: dict[str, Workload] = {}
+        self._followed: dict[str, tuple[Workload, float]] = {}  # with when it was last started
         self._unfit: set[str] = set()
         self._lists: dict[str, int] = {}
         self._digests: dict[str, str] = {}
@@ -92,26 +93,26 @@ class Parents:
         """Keep a parent at hand while a deployment that scales runs this version."""
         if workload.scales and self.needed(workload) is not None:
             self._followed.pop(workload.deployment, None)
-            self._followed[workload.deployment] = workload
+            self._followed[workload.deployment] = workload, time.monotonic()
 
-    async def keep(self, most: int = MOST) -> bool:
+    async def keep(self, most: int = MOST, calm: float = CALM) -> bool:
         """Make a missing parent of a version that is followed; tell whether one was missing.
 
-        To be called now and then, and not at once when an instance is ready: a rollout has better
-        things to do. One at a time, of what was started last first: that is what is gone back from.
-        Those of versions that were left make room; among those that are followed none does so for
-        another, which would go round in circles.
+        To be called now and then. Not within ``calm`` seconds of a start: a rollout has better
+        things to do, and the next one may come. One at a time, of what was started last first: that
+        is what is gone back from. Those of versions that were left make room; among those that are
+        followed none does so for another, which would go round in circles.
         """
         running = {(held.label.deployment, held.label.version) for held in self._children.all()}
         followed = {}
-        for deployment, workload in reversed(self._followed.copy().items()):
+        for deployment, (workload, started) in reversed(self._followed.copy().items()):
             if (deployment, workload.artifact.digest) in running:
-                followed[self.needed(workload)] = workload
+                followed[self.needed(workload)] = workload, started + calm
             else:
                 del self._followed[deployment]
-        there = self._there()
-        for name, workload in followed.items():
-            if name in there:
+        there, now = self._there(), time.monotonic()
+        for name, (workload, due) in followed.items():
+            if name in there or now < due:
                 continue
             left = [other for other in there if other not in followed]
             if len(there) >= most and not left:
