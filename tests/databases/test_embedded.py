@@ -126,7 +126,7 @@ def _until_deserted(data: Path) -> None:
         try:
             if process.name() == "postgres" and process.cwd() == str(data):
                 process.wait(10)
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # it is somebody else's
             continue
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import resource
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,16 @@ async def test_later_connections_go_to_another_and_then_nowhere(client: KeeperCl
         assert (await client.list()).sockets[0].waiting is True
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """An ordinary user has a thousand at first."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("many_files")
 async def test_more_than_a_thousand_wait_for_their_turn(client: KeeperClient) -> None:
     code = PORT_ECHO + "listener = listen(); say('STATUS=up')\nimport signal; signal.pause()"
     path = await forwarding(client, code)
