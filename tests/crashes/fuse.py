@@ -27,6 +27,8 @@ class Fuse:
     trace: list[str] | None = None
     pending: tuple[int, Pending] | None = None
     here: str = "start"
+    alone: bool = False
+    """Nobody else can do anything: the process does not answer yet."""
 
     def point(self, name: str) -> None:
         """Pass a point, or die there."""
@@ -62,7 +64,7 @@ class Fuse:
 
     async def pause(self) -> None:
         """Between two effects: somebody else may do something."""
-        if self.pending is None:
+        if self.pending is None or self.alone:
             return
         left, what = self.pending
         if left > 1:

@@ -89,8 +89,11 @@ class Stage:
         """Start a control process, as ``wiring.serving`` does."""
         doors = self.world.doors
         self.ledger.author, self.promises.turn, self.promises.ran = TURN, None, ("", "")
-        routes = await restored_routes(doors)
-        await doors.gateway.restore(routes)
+        self.fuse.alone = True
+        try:
+            await doors.gateway.restore(await restored_routes(doors))
+        finally:
+            self.fuse.alone = False
         await tidy(doors, KEPT_READY)
         for id_ in self.world.driver.inhabited():  # as its changes tell whoever follows them anew
             self._look(id_)
