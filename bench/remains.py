@@ -54,7 +54,11 @@ def instances(platform: Platform) -> list[ChildView]:
 
 
 def _home(process: psutil.Process) -> str:
-    return Path(process.environ().get("HOME", "")).parent.name
+    """Return whose home a process has; a spare that ends while we look has none."""
+    try:
+        return Path(process.environ().get("HOME", "")).parent.name
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
