@@ -33,14 +33,10 @@ IDLE_PRECISION = 0.1  # how late the end of a request may be noticed, as a share
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When to look at the deployment again: ``at`` a time, at once, or (``None``) when told to.
-
-    ``concluded``: a change has come to its end, and somebody may wait to hear of it.
-    """
+    """When to look at the deployment again: ``at`` a time, at once, or (``None``) when told to."""
 
     again: bool = False
     at: datetime | None = None
-    concluded: bool = False
 
 
 async def cycle(id_: str, doors: Doors) -> Turn:
@@ -142,7 +138,7 @@ async def record(
         return Turn(again=True) if retry is None else Turn(at=retry)
     concluded = subject.deployment.busy and not after.busy
     changed = concluded or after.spec != subject.deployment.spec
-    return Turn(bool(plan.due) or changed, plan.next_look or retry, concluded)
+    return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)
 
 
 def _with_turned(before: Deployment, current: Deployment, after: Deployment) -> Deployment:

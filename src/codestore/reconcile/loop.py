@@ -15,11 +15,10 @@ from codestore.domain.faults import Fault
 from codestore.plan.fold import retry_delay
 from codestore.plan.standby import at_rest
 from codestore.ports import EVERYTHING
-from codestore.reconcile.cycle import Turn, cycle
+from codestore.reconcile.cycle import cycle
 from codestore.reconcile.doors import Doors
 
 SIDE_BY_SIDE = 16
-TELLING = 0.05  # seconds left to whoever is told how a change ended, before it is tidied up
 STORE_AWAY = 1.0  # seconds until the store is asked again
 log = structlog.get_logger(__name__)
 
@@ -93,15 +92,13 @@ class Loop:
             while again:
                 self._again.discard(id_)
                 async with self._turns:
-                    turn = await self._turn(id_)
-                if turn.concluded:
-                    await asyncio.sleep(TELLING)
-                again = turn.again or id_ in self._again
+                    again = await self._turn(id_)
+                again = again or id_ in self._again
         finally:
             self._running.discard(id_)
             self._again.discard(id_)
 
-    async def _turn(self, id_: str) -> Turn:
+    async def _turn(self, id_: str) -> bool:
         try:
             turn = await cycle(id_, self._doors)
         except Exception:
@@ -109,11 +106,11 @@ class Loop:
             self._failures[id_] = failures + 1
             log.exception("turn failed", deployment=id_, failures=failures + 1)
             self._wake_in(id_, retry_delay(failures, id_).total_seconds())
-            return Turn()
+            return False
         self._failures.pop(id_, None)
         if turn.at is not None and not turn.again:
             self._wake_at(id_, turn.at)
-        return turn
+        return turn.again
 
     def _wake_at(self, id_: str, at: datetime) -> None:
         self._wake_in(id_, max(0.0, (at - self._doors.clock.now()).total_seconds()))

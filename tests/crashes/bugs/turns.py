@@ -74,8 +74,8 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "nobody looks again",
         CYCLE,
-        "return Turn(bool(plan.due) or changed, plan.next_look or retry, concluded)",
-        "return Turn(bool(plan.due) or changed, None, concluded)",
+        "return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)",
+        "return Turn(again=bool(plan.due) or changed)",
     ),
     Bug(
         "an instance that a caller started behind a removal stays",
