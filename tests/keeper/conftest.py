@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import resource
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,15 @@ import pytest
 
 from codestore.keeper.client import KeeperClient
 from tests.keeper.house import SIGNALS_ONLY, House
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Have room for more than a thousand descriptors: all that an ordinary user has at first."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @contextmanager

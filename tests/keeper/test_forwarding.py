@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import resource
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,15 +200,6 @@ async def test_later_connections_go_to_another_and_then_nowhere(client: KeeperCl
             await loop.sock_sendall(first, b"z")
             assert await loop.sock_recv(first, 10) == b"z"
         assert (await client.list()).sockets[0].waiting is True
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """An ordinary user has a thousand at first."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.usefixtures("many_files")

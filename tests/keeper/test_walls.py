@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -191,18 +190,16 @@ async def test_a_cell_dies_with_the_keeper(own_house: House) -> None:
     assert not [pid for pid in below if alive(pid)]
 
 
+@pytest.mark.usefixtures("many_files")
 def test_what_a_cell_says_is_heard_although_the_keeper_holds_many_sockets() -> None:
     """One for each sleeper: the next descriptor may have a number beyond 1,023."""
     report, written = socket.socketpair()
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
     try:
         with socket.socket(fileno=fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, 1500)) as high:
             written.send(b"no namespaces: as a test")
             with pytest.raises(OSError, match="as a test"):
                 cell.split_off(high)
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
         report.close()
         written.close()
 

@@ -71,9 +71,8 @@ class Snapshot:
         if known := self.by_kind[Kind.ENDPOINTS].get(name):
             return known
         held = self.by_kind[Kind.CLUSTER].get(name)
-        assignment = Cluster.FromString(held.body).load_assignment if held else None
-        if assignment is None or not assignment.cluster_name:
-            assignment = ClusterLoadAssignment(cluster_name=name)
+        gone = ClusterLoadAssignment(cluster_name=name)
+        assignment = Cluster.FromString(held.body).load_assignment if held else gone
         return Resource.of(Kind.ENDPOINTS, name, assignment)
 
     def replacing(self, old: Iterable[Resource], new: Iterable[Resource]) -> "Snapshot":
