@@ -66,7 +66,7 @@ async def wait(
             if ended is not None and len(events) < BATCH:
                 yield ended
                 return
-            if not events:
+            if len(events) < BATCH:
                 await bell.wait()
 
 
@@ -83,7 +83,7 @@ async def follow_events(
                 after = event.sequence
                 if event.deployment in deployments:
                     yield event
-            if not events:
+            if len(events) < BATCH:
                 await bell.wait()
 
 

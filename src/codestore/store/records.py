@@ -22,10 +22,23 @@ from codestore.store import locks
 from codestore.store.codec import decode
 from codestore.store.errors import translated
 from codestore.store.shapes import EVENT_FIELDS, SHAPES, check_filters, filters, lost_page
-from codestore.store.statements import INSERT_EVENT, event_row, storable, taken, tell, upsert
-from codestore.store.tables import CHANGES, EVENTS, NEWS, TABLES
+from codestore.store.statements import (
+    INSERT_EVENT,
+    LOCK_EVENTS,
+    TELL,
+    UPSERT,
+    by,
+    event_row,
+    news,
+    row_of,
+    storable,
+    taken,
+)
+from codestore.store.tables import EVENTS, TABLES
 from codestore.store.tallies import PostgresTallies
 from codestore.store.trail import PostgresTrail
+
+Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 class PostgresRecords:
@@ -48,9 +61,9 @@ class PostgresRecords:
         """
         if not storable(id_):
             return None
-        table = TABLES[kind]
-        query = select(table.c.data).where(table.c.id == id_)
-        row = (await self._run(query.with_for_update() if kind is Deployment else query)).first()
+        query = by(TABLES[kind], "id")
+        locking = query.with_for_update() if kind is Deployment else query
+        row = (await self._run(locking, {"id": id_})).first()
         return None if row is None else decode(kind, row.data)
 
     async def find(self, kind: type[N], page: Page | None = None, /, **equal: str) -> list[N]:
@@ -62,15 +75,13 @@ class PostgresRecords:
         check_filters(equal, filters(kind))
         if not all(map(storable, equal.values())):
             return []
-        table = TABLES[kind]
-        query = select(table.c.data).order_by(table.c.sequence)
-        query = query.where(*(table.c[name] == value for name, value in equal.items()))
+        query = by(TABLES[kind], *equal)
         if page is not None:
             query = query.limit(page.limit)
             if page.after is not None:
                 start = await self._sequence(kind, page.after, equal)
-                query = query.where(table.c.sequence > start)
-        return [decode(kind, row.data) for row in await self._run(query)]
+                query = query.where(TABLES[kind].c.sequence > start)
+        return [decode(kind, row.data) for row in await self._run(query, equal)]
 
     async def put(self, *nouns: Noun) -> None:
         """Insert or replace. Raises a CONFLICT fault when a unique field is taken.
@@ -79,7 +90,7 @@ class PostgresRecords:
         """
         for noun in nouns:
             try:
-                await self._run(upsert(noun))
+                await self._run(UPSERT[type(noun)], row_of(noun))
             except IntegrityError as error:
                 self._broken = taken(noun, error)
                 raise self._broken from error
@@ -136,15 +147,13 @@ class PostgresRecords:
         if self._broken is not None:
             raise self._broken
         await self._append()
-        if self._changed:
-            await self._run(tell(CHANGES, self._changed))
-        if news := self._changed | self._spoken_of:
-            await self._run(tell(NEWS, news))
+        if self._changed or self._spoken_of:
+            await self._run(TELL, news(self._changed, self._spoken_of))
 
     async def _append(self) -> None:
         if self._events:
             events, self._events = self._events, []
-            await self._run(select(func.pg_advisory_xact_lock(locks.EVENTS)))
+            await self._run(LOCK_EVENTS)
             await self._run(INSERT_EVENT, [event_row(event) for event in events])
 
     async def _sequence(self, kind: type[N], id_: str, equal: Mapping[str, str]) -> int:
@@ -161,9 +170,7 @@ class PostgresRecords:
         if isinstance(noun, Deployment):
             self._changed[noun.id] = None
 
-    async def _run(
-        self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
+    async def _run(self, statement: Executable, rows: Rows | None = None) -> CursorResult[Any]:
         try:
             with translated():
                 return await self._connection.execute(statement, rows)

@@ -1,19 +1,21 @@
 """The statements that are made from a noun or an event, and what their violations mean."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Executable, Text, bindparam, func, insert, select
+from sqlalchemy import Executable, Select, Table, Text, bindparam, func, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from codestore.domain.events import Event
 from codestore.domain.services import Service
 from codestore.ports import Noun
+from codestore.store import locks
 from codestore.store.codec import encode
 from codestore.store.shapes import SHAPES, columns
-from codestore.store.tables import EVENTS, TABLES, constraint
+from codestore.store.tables import CHANGES, EVENTS, NEWS, TABLES, constraint
 
 _SERVICES = TABLES[Service]
 
@@ -39,18 +41,47 @@ def event_row(event: Event) -> dict[str, Any]:
     }
 
 
-def upsert(noun: Noun) -> Executable:
-    """Insert the noun, or replace the one with its id, which keeps its place in the order."""
-    row: dict[str, Any] = {**columns(noun), "data": encode(noun)}
-    statement = postgresql.insert(TABLES[type(noun)]).values(row)
-    fresh = {name: statement.excluded[name] for name in row if name != "id"}
-    return statement.on_conflict_do_update(index_elements=["id"], set_=fresh)
+def row_of(noun: Noun) -> dict[str, Any]:
+    """Return the parameters of ``UPSERT`` for a noun."""
+    return {**columns(noun), "data": encode(noun)}
 
 
-def tell(channel: str, ids: Iterable[str]) -> Executable:
-    """Notify those who listen to a channel of deployments, at the commit."""
-    listed = bindparam("ids", list(ids), type_=postgresql.ARRAY(Text))
-    return select(func.pg_notify(channel, func.unnest(listed)))
+def upsert(table: Table) -> Executable:
+    """Insert rows, or replace those with the same key, which keep their place in the order."""
+    statement = postgresql.insert(table)
+    keys = [column.name for column in table.primary_key]
+    given = [c for c in table.columns if not c.primary_key and c.identity is None]
+    fresh = {c.name: statement.excluded[c.name] for c in given}
+    return statement.on_conflict_do_update(index_elements=keys, set_=fresh)
+
+
+UPSERT: Final = {kind: upsert(table) for kind, table in TABLES.items()}
+"""Takes rows made by :func:`row_of`."""
+LOCK_EVENTS: Final = select(func.pg_advisory_xact_lock(locks.EVENTS))
+_TOLD: Final = (
+    func.unnest(
+        bindparam("channels", type_=postgresql.ARRAY(Text)),
+        bindparam("ids", type_=postgresql.ARRAY(Text)),
+    )
+    .table_valued("channel", "id")
+    .render_derived()
+)
+TELL: Final = select(func.pg_notify(_TOLD.c.channel, _TOLD.c.id))
+"""Takes what :func:`news` makes; those who listen hear of it at the commit."""
+
+
+def news(changed: Iterable[str], spoken_of: Iterable[str]) -> dict[str, list[str]]:
+    """Return whom to tell of which deployments: those that changed are news as well."""
+    told = [(CHANGES, id_) for id_ in changed]
+    told += [(NEWS, id_) for id_ in dict.fromkeys((*changed, *spoken_of))]
+    return {"channels": [channel for channel, _ in told], "ids": [id_ for _, id_ in told]}
+
+
+@cache
+def by(table: Table, *names: str) -> Select[Any]:
+    """Return the question for the nouns whose columns have some values, in their order."""
+    query = select(table.c.data).order_by(table.c.sequence)
+    return query.where(*(table.c[name] == bindparam(name) for name in names))
 
 
 def taken(noun: Noun, error: IntegrityError) -> Exception:

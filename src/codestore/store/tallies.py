@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     Executable,
     Row,
-    Table,
     Text,
     bindparam,
     delete,
@@ -24,6 +23,7 @@ from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
 from codestore.store import locks
 from codestore.store.packing import packed, unpacked
+from codestore.store.statements import upsert
 from codestore.store.tables import HOURS, LOOKS, TOTALS
 
 Run = Callable[[Executable, Sequence[Mapping[str, Any]] | None], Awaitable[CursorResult[Any]]]
@@ -115,14 +115,6 @@ class PostgresTallies:
         )
         found = (_hour(row) for row in await self._run(query, None))
         return {(hour.deployment, hour.start): hour for hour in found}
-
-
-def upsert(table: Table) -> Executable:
-    """Insert rows, or replace those with the same key."""
-    statement = postgresql.insert(table)
-    keys = [column.name for column in table.primary_key]
-    fresh = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-    return statement.on_conflict_do_update(index_elements=keys, set_=fresh)
 
 
 def _between(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
