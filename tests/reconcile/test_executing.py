@@ -1,6 +1,7 @@
 """Doing a plan: in order, what concerns one instance each together, and no further than a fault."""
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.support.fakes import World, make_world
 
 PATIENCE = 5.0
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)))
+PAIRS = "prove", "admit"
 STEPS: list[Step] = [Prove("a", 1), Prove("b", 1), Admit("a"), Admit("b")]
 
 
@@ -49,6 +51,12 @@ class Bench:
     async def admit(self, deployment: str, instance: str) -> None:
         self.asked.append(f"admit {instance}")
 
+    async def told(self) -> list[str | None]:
+        """Return the steps of which people have heard that they have begun."""
+        async with self.store.begin() as records:
+            events = await records.events(0, 100)
+        return [event.step for event in events if event.kind is EventKind.STEP_STARTED]
+
     async def carry_out(self) -> tuple[list[Outcome], list[Event]]:
         doors = self.world.doors
         office = Office(
@@ -70,9 +78,29 @@ async def test_neighbours_of_one_kind_are_done_together(monkeypatch: pytest.Monk
     assert [type(outcome) for outcome in outcomes] == [Done] * 4
     assert [outcome.step for outcome in outcomes] == STEPS
     assert sorted(bench.asked[:2]) == ["prove a", "prove b"]
+    begun, over = EventKind.STEP_STARTED, EventKind.STEP_DONE
     assert [(event.kind, event.step) for event in untold] == [
-        (EventKind.STEP_DONE, "admit:a"),
-        (EventKind.STEP_DONE, "admit:b"),
+        *((kind, f"{step}:{name}") for step in PAIRS for kind in (begun, over) for name in "ab")
+    ]
+    assert await bench.told() == []  # whoever records it tells of it
+
+
+async def test_of_a_step_that_takes_a_while_people_hear_before_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch)
+    bench.barrier = asyncio.Barrier(3)
+    work = asyncio.create_task(bench.carry_out())
+    async with asyncio.timeout(PATIENCE), aclosing(bench.store.watch()) as news:
+        while not await bench.told():
+            await anext(news)
+    assert await bench.told() == ["prove:a", "prove:b"]
+    await bench.barrier.wait()
+    outcomes, untold = await work
+    assert [outcome.step for outcome in outcomes] == STEPS
+    assert [event.step for event in untold if event.kind is EventKind.STEP_STARTED] == [
+        "admit:a",
+        "admit:b",
     ]
 
 
@@ -84,7 +112,8 @@ async def test_the_next_kind_waits_for_all_of_the_one_before(
     outcomes, untold = await bench.carry_out()
     assert [type(outcome) for outcome in outcomes] == [Failed, Done]
     assert sorted(bench.asked) == ["prove a", "prove b"]  # nobody was admitted
-    assert [event.kind for event in untold] == [EventKind.STEP_FAILED, EventKind.STEP_DONE]
+    over = [event.kind for event in untold if event.kind is not EventKind.STEP_STARTED]
+    assert over == [EventKind.STEP_FAILED, EventKind.STEP_DONE]
 
 
 async def test_a_defect_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,9 @@ TAIL = 10  # log lines that go into a fault
 LOOKED_AT = 1000  # log lines of the whole deployment in which they are looked for
 EACH_ITS_OWN = (Start, Prove, Admit, Drain, Stop)
 """Steps that concern one instance only: several of a kind need not wait for one another."""
+AT_ONCE = 0.1
+"""Seconds within which a step is told of when it is over, not before: nobody would see it run
+(Nielsen, Usability Engineering, 1993), and each telling has everybody who listens read anew."""
 
 
 async def execute(
@@ -63,18 +66,19 @@ async def execute(
     events that are not told yet: whoever writes the outcomes down tells them in the same breath.
     """
     outcomes: list[Outcome] = []
-    events: list[Event] = []
+    untold: list[Event] = []
     for group in _together(due):
-        events += [
+        untold += [
             _started(subject, doors, step) for step in group if not isinstance(step, StandbyStep)
         ]
-        await _tell(events, doors)
-        ended = await _all([_attempt(step, subject, wanted, doors) for step in group])
+        ended = await _all(
+            [_attempt(step, subject, wanted, doors) for step in group], untold, doors
+        )
         outcomes += ended
-        events = [_ended(subject, doors, outcome) for outcome in ended if _is_heard(outcome)]
+        untold += [_ended(subject, doors, outcome) for outcome in ended if _is_heard(outcome)]
         if any(isinstance(outcome, Failed) for outcome in ended):
             break
-    return outcomes, events
+    return outcomes, untold
 
 
 def _together(due: Sequence[Planned]) -> list[list[Step]]:
@@ -89,13 +93,20 @@ def _together(due: Sequence[Planned]) -> list[list[Step]]:
     return groups
 
 
-async def _all(attempts: Sequence[Coroutine[None, None, Outcome]]) -> list[Outcome]:
-    """Wait for all of them. A defect in one cancels the others, and is raised as it is."""
-    if len(attempts) == 1:
-        return [await attempts[0]]
+async def _all(
+    attempts: Sequence[Coroutine[None, None, Outcome]], untold: list[Event], doors: Doors
+) -> list[Outcome]:
+    """Wait for all of them; if that takes a while, people are told meanwhile.
+
+    A defect in one cancels the others, and is raised as it is.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(attempt) for attempt in attempts]
+            _, slow = await asyncio.wait(tasks, timeout=AT_ONCE)
+            if slow:
+                await _tell(untold, doors)
+                untold.clear()
     except BaseExceptionGroup as defects:
         raise defects.exceptions[0] from None
     return [task.result() for task in tasks]
@@ -252,6 +263,5 @@ def _ended(subject: Subject, doors: Doors, outcome: Outcome) -> Event:
 
 
 async def _tell(events: Sequence[Event], doors: Doors) -> None:
-    if events:
-        async with doors.store.begin() as records:
-            await records.emit(*events)
+    async with doors.store.begin() as records:
+        await records.emit(*events)
