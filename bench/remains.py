@@ -15,8 +15,8 @@ import psycopg
 
 from codestore.databases.looking import role_of
 from codestore.drivers.process.naming import SERVICE, TASK
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.views import ChildView, Listing
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.views import ChildView, Listing
 from codestore.settings import Settings, read_settings
 from codestore.vault import FileVault
 from codestore.wiring.preparing import embedded_server

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import DISCONNECTED, KeeperError
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.settings import (
     choose,
     default_data,

@@ -20,7 +20,7 @@ from codestore.artifacts.uv_command import Uv
 from codestore.domain.faults import Fault
 from codestore.drivers.process.places import Host
 from codestore.drivers.process.programs import ProcessPrograms
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.keeper.walls.picking import CELL
 from tests.keeper.conftest import house, shared_house
 from tests.keeper.house import PATIENCE, House

@@ -21,7 +21,7 @@ from codestore.drivers.process.logs import FileLogs
 from codestore.drivers.process.places import Host, home_folder, provide_folders
 from codestore.drivers.process.rounds import EVERY
 from codestore.drivers.process.tasks import ProcessTasks
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from tests.keeper.house import PATH, House
 from tests.support.platform import ROOT
 

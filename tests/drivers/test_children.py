@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.naming import SERVICE, Label
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.protocol import ChildView, Listing, Notify
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import ChildView, Listing, Notify
 
 LABEL = Label("dep-1", SERVICE, 1, 0, 10.0).written()
 

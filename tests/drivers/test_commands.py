@@ -8,7 +8,7 @@ import pytest
 from codestore.domain.faults import Fault, FaultKind
 from codestore.domain.instances import InstanceState, Workload
 from codestore.domain.manifest import Health
-from codestore.keeper.protocol import Exited
+from codestore.keeper.protocol.messages import Exited
 from tests.drivers.stage import SERVICES, Stage, caller, deployment, states, workload
 from tests.keeper.house import event, listed
 

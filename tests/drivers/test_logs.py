@@ -10,8 +10,8 @@ import pytest
 
 from codestore.domain.instances import LogLine
 from codestore.drivers.process.logs import FileLogs
-from codestore.keeper.logfile import ROTATE_AT, LogFile
-from codestore.keeper.output import LONGEST, CriLines
+from codestore.keeper.output.logfile import ROTATE_AT, LogFile
+from codestore.keeper.output.pipes import LONGEST, CriLines
 from tests.drivers.stage import PATIENCE, Stage, deployment, python
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

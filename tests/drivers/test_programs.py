@@ -12,7 +12,7 @@ import pytest
 
 from codestore.drivers.process.places import Host
 from codestore.drivers.process.programs import BUILDER, ProcessPrograms
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.keeper.walls.picking import CELL
 from codestore.ports.programs import Program
 from tests.keeper.house import PATIENCE, House, alive, gone

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from tests.keeper.house import SIGNALS_ONLY, House
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codestore.keeper import processes
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import ChildView, Event, Exited
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import ChildView, Event, Exited
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls.view import View
 from tests.support.platform import ROOT
@@ -38,7 +38,8 @@ def say(text):
 
 SIGNALS_ONLY = """
 import sys
-from codestore.keeper import freezing, keeper
+from codestore.keeper import keeper
+from codestore.keeper.bounds import freezing
 keeper.pick_freezer = lambda run: freezing.SignalFreezer()
 from codestore.keeper.__main__ import main
 sys.exit(main())
@@ -56,7 +57,8 @@ sys.exit(main())
 
 UNBOUNDED = """
 import sys
-from codestore.keeper import keeper, limiting
+from codestore.keeper import keeper
+from codestore.keeper.bounds import limiting
 keeper.pick_limiter = lambda run: limiting.NoLimiter()
 from codestore.keeper.__main__ import main
 sys.exit(main())

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from codestore.keeper import codec
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Started
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Started
 from tests.keeper.house import House, child, listed
 
 

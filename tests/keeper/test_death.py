@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from codestore.keeper import processes
-from codestore.keeper.protocol import Exited, Notify
+from codestore.keeper.protocol.messages import Exited, Notify
 from tests.keeper.house import IDLE, House, alive, child, event, gone, listed, run, script
 
 WITH_HELPER = """

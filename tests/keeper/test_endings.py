@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from codestore.keeper.backoff import FIRST, LONGEST, SETTLED, Backoff
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Exited, Notify, Started
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify, Started
 from tests.keeper.house import (
     PATIENCE,
     House,

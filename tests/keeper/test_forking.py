@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import ChildView, Exited, Notify, Started
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import ChildView, Exited, Notify, Started
 from codestore.keeper.spec import ChildSpec
 from tests.keeper.house import PATH, House, alive, child, event, gone, listed, script
 from tests.keeper.visits import ECHO, NOW, asleep, echoed

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import Exited, Frozen, Notify, Woken
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import Exited, Frozen, Notify, Woken
 from tests.keeper.house import PATIENCE, House, child, event, listed, run, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ASKED, BLOCKED, NOW, PORT_ECHO, asleep, echoed

@@ -5,10 +5,10 @@ import socket
 from pathlib import Path
 
 from codestore.keeper import processes
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.events import EventStream
-from codestore.keeper.groups import own_group
-from codestore.keeper.protocol import Frozen, Notify, Pending, Woken
+from codestore.keeper.bounds.groups import own_group
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import Frozen, Notify, Pending, Woken
 from tests.keeper.house import PATIENCE, child, event, listed, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed

@@ -2,10 +2,10 @@
 
 import pytest
 
-from codestore.keeper import codec
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import (
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import (
     Close,
     Exited,
     Freeze,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.bounds.groups import own_group
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.groups import own_group
-from codestore.keeper.protocol import Exited, Notify
-from codestore.keeper.spares import STOCK
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify
+from codestore.keeper.spawning.spares import STOCK
 from codestore.keeper.spec import ChildSpec
 from tests.keeper.house import (
     PATIENCE,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper import groups, limits
-from codestore.keeper.limiting import CPU, MEMORY
-from codestore.keeper.limits import V1, V2, GroupBounds, GroupLimiter
-from codestore.keeper.protocol import Exited, Notify
+from codestore.keeper.bounds import groups, limits
+from codestore.keeper.bounds.limiting import CPU, MEMORY
+from codestore.keeper.bounds.limits import V1, V2, GroupBounds, GroupLimiter
+from codestore.keeper.protocol.messages import Exited, Notify
 from codestore.keeper.rundir import RunDir
 from tests.keeper.house import PATIENCE, VIEW, House, event, script
 from tests.keeper.test_freezing import runs
@@ -205,7 +205,7 @@ def tree() -> Iterator[Path]:
 STEPS_ASIDE = """
 import os, subprocess, sys
 from pathlib import Path
-from codestore.keeper import groups
+from codestore.keeper.bounds import groups
 own, controller = Path(sys.argv[1]), sys.argv[2]
 (own / "cgroup.procs").write_text("0")
 helper = subprocess.Popen(["sleep", "1000"])
@@ -268,7 +268,8 @@ def test_where_others_are_too_we_stay_where_we_were(tree: Path, controller: str)
 BY_VERSION_2 = """
 import sys
 from pathlib import Path
-from codestore.keeper import groups, keeper, limits
+from codestore.keeper import keeper
+from codestore.keeper.bounds import groups, limits
 def pick(run):
     return limits.GroupLimiter(limits.V2, {"memory": groups.make_root(groups.own_group())})
 keeper.pick_limiter = pick

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper import looking
-from codestore.keeper.cgroups import CgroupGrip
-from codestore.keeper.groups import own_group
-from codestore.keeper.protocol import Notify
+from codestore.keeper.bounds.cgroups import CgroupGrip
+from codestore.keeper.bounds.groups import own_group
+from codestore.keeper.protocol.messages import Notify
+from codestore.keeper.sockets import looking
 from tests.keeper.house import House, child, event, gone, listed, run, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.masking import MASK, SHORTEST, Mask
-from codestore.keeper.output import LONGEST, CriLines
+from codestore.keeper.output.masking import MASK, SHORTEST, Mask
+from codestore.keeper.output.pipes import LONGEST, CriLines
+from codestore.keeper.protocol.client import KeeperClient
 from tests.keeper.house import House, child, run
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

@@ -19,8 +19,8 @@ import pytest
 
 from codestore import keeper
 from codestore.keeper import processes
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.protocol import Exited, Notify, Started
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify, Started
 from codestore.keeper.walls import network
 from tests.keeper.house import PATIENCE, VIEW, House, alive, child, event, gone, run, script
 from tests.keeper.test_users import NOBODY, OLD, PYTHON

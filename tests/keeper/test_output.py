@@ -5,10 +5,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.logfile import KEEP, ROTATE_AT, LogFile
-from codestore.keeper.output import LONGEST, CriLines
-from codestore.keeper.protocol import Exited
+from codestore.keeper.output.logfile import KEEP, ROTATE_AT, LogFile
+from codestore.keeper.output.pipes import LONGEST, CriLines
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited
 from tests.keeper.house import PATIENCE, House, child, event, run, script
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 7, tzinfo=UTC)

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import Frozen, Notify
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import Frozen, Notify
 from tests.keeper.house import event, listed, script
 from tests.keeper.test_freezing import runs
 from tests.keeper.test_sockets import knock

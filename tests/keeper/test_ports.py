@@ -1,8 +1,8 @@
 """Ports that children are given, and when they are ready there."""
 
-from codestore.keeper import dialling
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.protocol import Notify, Started
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Notify, Started
+from codestore.keeper.sockets import dialling
 from tests.keeper.house import event, listed, script
 from tests.keeper.visits import ASKED, BLOCKED
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from codestore.keeper import codec
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import (
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import (
     EVENTS,
     ChildView,
     Exited,
@@ -29,7 +29,7 @@ from codestore.keeper.protocol import (
     Watch,
     Woken,
 )
-from codestore.keeper.server import MAX_BACKLOG
+from codestore.keeper.protocol.server import MAX_BACKLOG
 from tests.keeper.house import House, child, event, listed
 
 SPEC: dict[str, Any] = {"name": "a", "argv": ["true"], "env": {}, "cwd": "/"}

@@ -4,9 +4,9 @@ import socket
 import stat
 import time
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.news import BURST, WINDOW
-from codestore.keeper.protocol import Exited, Notify
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify
 from tests.keeper.house import House, event, listed, run, script
 
 WAIT = "\nimport signal\nwhile True: signal.pause()"

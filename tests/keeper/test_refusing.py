@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Notify
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Notify
 from tests.keeper.house import PATIENCE, event, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, echoed

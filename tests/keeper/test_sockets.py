@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Pending, SocketView
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Pending, SocketView
 from tests.keeper.house import House, child, event
 
 

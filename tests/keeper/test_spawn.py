@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Exited, Notify, Started
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify, Started
 from tests.keeper.house import PATIENCE, House, alive, child, event, listed, run, script
 
 ECHO = """

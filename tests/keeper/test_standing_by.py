@@ -5,9 +5,9 @@ import socket as sockets
 
 import pytest
 
-from codestore.keeper.client import KeeperClient
-from codestore.keeper.groups import own_group
-from codestore.keeper.protocol import Exited, Started, Woken
+from codestore.keeper.bounds.groups import own_group
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Started, Woken
 from tests.keeper.house import PATIENCE, event, listed, script
 from tests.keeper.test_forwarding import forwarding, ready
 from tests.keeper.test_sockets import knock

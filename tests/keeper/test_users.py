@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from codestore import keeper
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Notify
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Notify
 from tests.keeper.house import House, alive, child, event, gone, run, script
 from tests.keeper.visits import asleep
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from codestore.keeper import processes
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import Exited, Notify, Pending, Started, Woken
-from codestore.keeper.spares import KEPT, STOCK
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import Exited, Notify, Pending, Started, Woken
+from codestore.keeper.spawning.spares import KEPT, STOCK
 from tests.keeper.house import PATIENCE, VIEW, House, child, event, gone, listed, script
 from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed

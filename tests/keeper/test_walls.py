@@ -15,7 +15,7 @@ import pytest
 
 from codestore import keeper
 from codestore.keeper import processes
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls import cell, filters, landlock
 from codestore.keeper.walls.view import View

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from tests.keeper.house import PATIENCE
 
 ECHO = """

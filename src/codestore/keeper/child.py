@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from codestore.keeper.backoff import Backoff
-from codestore.keeper.dialling import dial
 from codestore.keeper.errors import AWAKE, NOT_RUNNING, SYSTEM, KeeperError
 from codestore.keeper.home import Home
-from codestore.keeper.launch import Launch
-from codestore.keeper.logfile import LogFile
-from codestore.keeper.masking import Mask
 from codestore.keeper.news import News
-from codestore.keeper.output import Output
-from codestore.keeper.protocol import ChildView, Exited, Notify, Started
+from codestore.keeper.output.logfile import LogFile
+from codestore.keeper.output.masking import Mask
+from codestore.keeper.output.pipes import Output
+from codestore.keeper.protocol.messages import ChildView, Exited, Notify, Started
 from codestore.keeper.run import Run
 from codestore.keeper.shortage import post_mortem
 from codestore.keeper.sleeping import Sleep
+from codestore.keeper.sockets.dialling import dial
+from codestore.keeper.spawning.launch import Launch
 from codestore.keeper.spec import ChildSpec, signal_number
 from codestore.keeper.starting import prepared, start
 

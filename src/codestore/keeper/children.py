@@ -8,7 +8,7 @@ from codestore.keeper import processes
 from codestore.keeper.child import Child
 from codestore.keeper.errors import CLOSING, NOT_FOUND, RUNNING, KeeperError
 from codestore.keeper.home import Home
-from codestore.keeper.protocol import ChildView
+from codestore.keeper.protocol.messages import ChildView
 from codestore.keeper.spec import ChildSpec
 
 _LINGER = 5.0  # seconds that even killed children get at shutdown, before they are given up

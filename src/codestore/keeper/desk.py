@@ -5,7 +5,7 @@ from typing import assert_never
 
 from codestore.keeper.children import Children
 from codestore.keeper.home import Home
-from codestore.keeper.protocol import (
+from codestore.keeper.protocol.messages import (
     ChildRequest,
     Close,
     Forget,
@@ -27,7 +27,7 @@ from codestore.keeper.protocol import (
     Unwatch,
     Watch,
 )
-from codestore.keeper.refusing import Refusals
+from codestore.keeper.sockets.refusing import Refusals
 from codestore.keeper.watching import Watches
 
 

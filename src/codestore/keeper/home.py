@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from codestore.keeper.forwarding import Forwards
-from codestore.keeper.freezing import Freezer
+from codestore.keeper.bounds.freezing import Freezer
+from codestore.keeper.bounds.limiting import Limiter
 from codestore.keeper.journal import Journal
-from codestore.keeper.limiting import Limiter
-from codestore.keeper.listeners import Listeners
-from codestore.keeper.protocol import Event
+from codestore.keeper.protocol.messages import Event
 from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
-from codestore.keeper.spares import Spares
-from codestore.keeper.waking import Waker
+from codestore.keeper.sockets.forwarding import Forwards
+from codestore.keeper.sockets.listeners import Listeners
+from codestore.keeper.sockets.waking import Waker
+from codestore.keeper.spawning.spares import Spares
 from codestore.keeper.walls.picking import NO_WALLS, Walls
 
 

@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Final
 
 from codestore.keeper import journal, processes
-from codestore.keeper.cgroups import pick_freezer
+from codestore.keeper.bounds.cgroups import pick_freezer
+from codestore.keeper.bounds.limits import pick_limiter
 from codestore.keeper.children import Children
 from codestore.keeper.desk import Desk
-from codestore.keeper.forwarding import Forwards
 from codestore.keeper.home import Home
 from codestore.keeper.journal import Journal
-from codestore.keeper.limits import pick_limiter
-from codestore.keeper.listeners import Listeners, bind
-from codestore.keeper.protocol import Event, Exited, Notify
-from codestore.keeper.readiness import NotifySocket
+from codestore.keeper.protocol.messages import Event, Exited, Notify
+from codestore.keeper.protocol.server import Server, Subscribers
 from codestore.keeper.reaper import Reaper
 from codestore.keeper.run import Run
 from codestore.keeper.rundir import RunDir
-from codestore.keeper.server import Server, Subscribers
 from codestore.keeper.shortage import Shortages
-from codestore.keeper.spares import Spares
+from codestore.keeper.sockets.forwarding import Forwards
+from codestore.keeper.sockets.listeners import Listeners, bind
+from codestore.keeper.sockets.readiness import NotifySocket
+from codestore.keeper.sockets.waking import Waker
+from codestore.keeper.spawning.spares import Spares
 from codestore.keeper.spec import ChildSpec
-from codestore.keeper.waking import Waker
 from codestore.keeper.walls.picking import Walls, pick_walls
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from codestore.keeper.limiting import Bounds
+from codestore.keeper.bounds.limiting import Bounds
 from codestore.keeper.walls.cell import Cell
 from codestore.keeper.walls.view import View
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.errors import IN_USE, START, KeeperError
-from codestore.keeper.listeners import check_path
+from codestore.keeper.errors import IN_USE, START, TOO_LONG, KeeperError
 
+LONGEST_PATH: Final = 107
+"""Bytes in a Unix socket's path, at most; the kernel's limit."""
 _ASIDE: Final = "old-"
 _PATIENCE: Final = 0.5  # seconds for the lock
 
@@ -98,6 +99,15 @@ class RunDir:
         """Delete what was put aside. Takes its time; may be called from a thread."""
         for folder in self.root.glob(f"{_ASIDE}*"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_path(path: Path) -> Path:
+    """Return ``path``. Raises ``KeeperError(too-long)`` when no Unix socket can have it."""
+    size = len(bytes(path))
+    if size > LONGEST_PATH:
+        why = f"{path} has {size} bytes, a socket's path at most {LONGEST_PATH}"
+        raise KeeperError(TOO_LONG, f"{why}: use a shorter run folder")
+    return path
 
 
 def _locked(held: int) -> bool:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from codestore.keeper import looking
-from codestore.keeper.freezing import Grip
+from codestore.keeper.bounds.freezing import Grip
 from codestore.keeper.home import Home
-from codestore.keeper.protocol import BACKLOG, Frozen
+from codestore.keeper.protocol.messages import BACKLOG, Frozen
 from codestore.keeper.run import Run
+from codestore.keeper.sockets import looking
 
 _log = logging.getLogger(__name__)
 

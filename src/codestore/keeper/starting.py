@@ -4,12 +4,12 @@ import functools
 import logging
 from dataclasses import replace
 
-from codestore.keeper.dialling import free_port
-from codestore.keeper.forking import forked
+from codestore.keeper.bounds.limiting import Bounds
 from codestore.keeper.home import Home
-from codestore.keeper.launch import Launch, launch
-from codestore.keeper.limiting import Bounds
 from codestore.keeper.run import Run
+from codestore.keeper.sockets.dialling import free_port
+from codestore.keeper.spawning.forking import forked
+from codestore.keeper.spawning.launch import Launch, launch
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls.cell import Cell
 

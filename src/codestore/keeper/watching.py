@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from codestore.keeper.children import Children
 from codestore.keeper.errors import KeeperError
 from codestore.keeper.home import Home
-from codestore.keeper.listeners import Watching
-from codestore.keeper.protocol import Exited
+from codestore.keeper.protocol.messages import Exited
+from codestore.keeper.sockets.listeners import Watching
 from codestore.keeper.spec import ChildSpec
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from codestore.domain.verification import Aim
 from codestore.drivers.process.intruding import Landmarks
 from codestore.drivers.process.places import Host
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.keeper.spec import ChildSpec
 from codestore.settings import Settings
 from codestore.vault import FileVault

@@ -33,7 +33,7 @@ from codestore.drivers.process.logs import FileLogs
 from codestore.drivers.process.programs import ProcessPrograms
 from codestore.drivers.process.tasks import ProcessTasks
 from codestore.gateway.envoy import EnvoyGateway
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.keeper.saying import say
 from codestore.keyring import FileKeyring
 from codestore.oidc import Client, OidcIdentities

@@ -9,7 +9,7 @@ from codestore.domain.canary import Tally
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.domain.services import User
-from codestore.keeper.client import KeeperClient
+from codestore.keeper.protocol.client import KeeperClient
 from codestore.plan.explain import explain
 from codestore.reconcile.cycle import consider, goal, observe
 from codestore.reconcile.doors import Doors

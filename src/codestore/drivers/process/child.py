@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from codestore.drivers.process.launching import FINAL_GRACE
 from codestore.drivers.process.naming import Label
-from codestore.keeper.protocol import ChildView, Exited
+from codestore.keeper.protocol.messages import ChildView, Exited
 
 GOODBYE = 10.0  # seconds that a command has to end
 

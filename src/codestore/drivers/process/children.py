@@ -19,9 +19,9 @@ from codestore.domain.instances import Wake
 from codestore.domain.standby import Depth
 from codestore.drivers.process.child import Child, child_of, ended, ending_of
 from codestore.drivers.process.naming import PRELOAD, Label, deployment_of, held_socket
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.protocol import (
+from codestore.keeper.protocol.client import KeeperClient
+from codestore.keeper.protocol.messages import (
     Event,
     Exited,
     Frozen,

@@ -27,8 +27,8 @@ from codestore.drivers.process.naming import SERVICE, Phase, held_socket, instan
 from codestore.drivers.process.places import Host, clear_imports, remove_folders
 from codestore.drivers.process.resting import ProcessStandby
 from codestore.drivers.process.rounds import EVERY, Rounds
-from codestore.keeper.client import KeeperClient
 from codestore.keeper.errors import KeeperError
+from codestore.keeper.protocol.client import KeeperClient
 
 ADMISSION = 10.0  # seconds an instance has to say that it accepts
 _AT_PORT = (InstanceState.SERVING, InstanceState.DRAINING)

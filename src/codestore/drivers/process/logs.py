@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codestore.domain.instances import LogLine
 from codestore.drivers.process.reading import LogReader
-from codestore.keeper.logfile import LogFile
+from codestore.keeper.output.logfile import LogFile
 
 POLL = 0.2  # seconds between two looks at files that are followed
 PLATFORM = "platform"

@@ -12,10 +12,10 @@ from typing import Final
 from codestore.domain.faults import unavailable
 from codestore.drivers.process.places import Host
 from codestore.drivers.process.reading import LogReader
-from codestore.keeper.client import PATIENCE, KeeperClient
 from codestore.keeper.errors import NOT_FOUND, RUNNING, KeeperError
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import Exited
+from codestore.keeper.protocol.client import PATIENCE, KeeperClient
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import Exited
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls.picking import CELL, NONE
 from codestore.keeper.walls.view import View

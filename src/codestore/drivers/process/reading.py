@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from codestore.domain.instances import LogLine
-from codestore.keeper.logfile import KEEP
+from codestore.keeper.output.logfile import KEEP
 
 BLOCK = 64 * 1024  # bytes read at a time, from the end; longer than any line
 

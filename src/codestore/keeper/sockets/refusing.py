@@ -4,8 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
-from codestore.keeper.listeners import Listeners
-from codestore.keeper.relay import answer
+from codestore.keeper.sockets.listeners import Listeners
+from codestore.keeper.sockets.relay import answer
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from codestore.keeper.logfile import LogFile
-from codestore.keeper.masking import Mask
+from codestore.keeper.output.logfile import LogFile
+from codestore.keeper.output.masking import Mask
 
 LONGEST: Final = 16 * 1024
 """The longest text on one log line, in bytes."""

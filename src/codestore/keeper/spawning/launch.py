@@ -12,10 +12,10 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codestore.keeper import become
+from codestore.keeper.bounds.limiting import Bounds
 from codestore.keeper.errors import EXEC, KeeperError
-from codestore.keeper.limiting import Bounds
-from codestore.keeper.spares import Spare
+from codestore.keeper.spawning import become
+from codestore.keeper.spawning.spares import Spare
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls import cell
 from codestore.keeper.walls.cell import Cell

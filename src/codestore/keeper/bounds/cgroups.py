@@ -13,8 +13,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper import groups, processes
-from codestore.keeper.freezing import Freezer, Grip, SignalFreezer, SignalGrip
+from codestore.keeper import processes
+from codestore.keeper.bounds import groups
+from codestore.keeper.bounds.freezing import Freezer, Grip, SignalFreezer, SignalGrip
 from codestore.keeper.rundir import RunDir
 
 _log = logging.getLogger(__name__)

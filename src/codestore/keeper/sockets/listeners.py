@@ -15,24 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.errors import NOT_FOUND, TOO_LONG, KeeperError
-from codestore.keeper.protocol import BACKLOG, Event, Pending, SocketView
+from codestore.keeper.errors import NOT_FOUND, KeeperError
+from codestore.keeper.protocol.messages import BACKLOG, Event, Pending, SocketView
+from codestore.keeper.rundir import check_path
 
 FEW: Final = 100  # sockets that are quick to delete
-LONGEST_PATH: Final = 107
-"""Bytes in a Unix socket's path, at most; the kernel's limit."""
 
 Noticed = Callable[[float], bool]
 """Called with the Unix time at which a connection was noticed; tells whether it wakes somebody."""
-
-
-def check_path(path: Path) -> Path:
-    """Return ``path``. Raises ``KeeperError(too-long)`` when no Unix socket can have it."""
-    size = len(bytes(path))
-    if size > LONGEST_PATH:
-        why = f"{path} has {size} bytes, a socket's path at most {LONGEST_PATH}"
-        raise KeeperError(TOO_LONG, f"{why}: use a shorter run folder")
-    return path
 
 
 def wake_nobody(noticed: float) -> bool:

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from codestore.keeper import become, processes
-from codestore.keeper.dialling import free_port
+from codestore.keeper import processes
+from codestore.keeper.bounds.limiting import Bounds, Limiter
 from codestore.keeper.errors import KeeperError
-from codestore.keeper.limiting import Bounds, Limiter
+from codestore.keeper.sockets.dialling import free_port
+from codestore.keeper.spawning import become
 from codestore.keeper.spec import ChildSpec
 from codestore.keeper.walls import cell
 from codestore.keeper.walls.cell import Cell

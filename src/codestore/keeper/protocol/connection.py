@@ -5,8 +5,8 @@ import contextlib
 from pathlib import Path
 from typing import Self
 
-from codestore.keeper import codec
 from codestore.keeper.errors import DISCONNECTED, TIMEOUT, KeeperError
+from codestore.keeper.protocol import codec
 
 
 class Connection:

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from codestore.keeper.errors import BAD_REQUEST, KeeperError
-from codestore.keeper.protocol import EVENTS, REQUESTS, Event, Request
+from codestore.keeper.protocol.messages import EVENTS, REQUESTS, Event, Request
 from codestore.keeper.spec import require
 
 MAX_LINE: Final = 4 * 1024 * 1024

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
+from codestore.keeper.protocol.views import ChildView as ChildView
+from codestore.keeper.protocol.views import Listing as Listing
+from codestore.keeper.protocol.views import SocketView as SocketView
 from codestore.keeper.spec import ChildSpec, check_name, require, signal_number
-from codestore.keeper.views import ChildView as ChildView
-from codestore.keeper.views import Listing as Listing
-from codestore.keeper.views import SocketView as SocketView
 
 BACKLOG: Final = 4096
 """Connections that may wait at a socket, unless told otherwise."""

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from codestore.keeper.forwarding import Forwards
-from codestore.keeper.listeners import Listeners
-from codestore.keeper.protocol import Event, Woken
+from codestore.keeper.protocol.messages import Event, Woken
 from codestore.keeper.run import Run
+from codestore.keeper.sockets.forwarding import Forwards
+from codestore.keeper.sockets.listeners import Listeners
 
 GIVE_UP: Final = 120.0
 """Seconds after which nobody is told any more."""

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from codestore.keeper import codec
 from codestore.keeper.errors import BAD_REQUEST, INTERNAL, SYSTEM, TOO_LONG, KeeperError
-from codestore.keeper.protocol import Event, Pending, Request, Subscribe
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol.messages import Event, Pending, Request, Subscribe
 
 _log = logging.getLogger(__name__)
 

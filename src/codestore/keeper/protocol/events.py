@@ -5,10 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from codestore.keeper import codec, protocol
-from codestore.keeper.connection import Connection, refusal
 from codestore.keeper.errors import TIMEOUT, KeeperError
-from codestore.keeper.protocol import Event
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol import messages as protocol
+from codestore.keeper.protocol.connection import Connection, refusal
+from codestore.keeper.protocol.messages import Event
 
 
 class EventStream:

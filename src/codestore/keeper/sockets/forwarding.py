@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from codestore.keeper.dialling import dial
-from codestore.keeper.listeners import Listeners
-from codestore.keeper.relay import relay
 from codestore.keeper.run import Run
+from codestore.keeper.sockets.dialling import dial
+from codestore.keeper.sockets.listeners import Listeners
+from codestore.keeper.sockets.relay import relay
 
 _log = logging.getLogger(__name__)
 

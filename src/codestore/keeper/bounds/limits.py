@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper import groups
-from codestore.keeper.limiting import CPU, MEMORY, Bounds, Limiter, NoLimiter
+from codestore.keeper.bounds import groups
+from codestore.keeper.bounds.limiting import CPU, MEMORY, Bounds, Limiter, NoLimiter
 from codestore.keeper.rundir import RunDir
 
 _log = logging.getLogger(__name__)

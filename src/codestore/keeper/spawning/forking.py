@@ -18,10 +18,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from codestore.keeper.become import environment
-from codestore.keeper.launch import Launch, Pipe, make_pipes
-from codestore.keeper.limiting import Bounds
+from codestore.keeper.bounds.limiting import Bounds
 from codestore.keeper.run import Run
+from codestore.keeper.spawning.become import environment
+from codestore.keeper.spawning.launch import Launch, Pipe, make_pipes
 from codestore.keeper.spec import ChildSpec, signal_number
 
 _log = logging.getLogger(__name__)

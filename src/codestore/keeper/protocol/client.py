@@ -7,11 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from codestore.keeper import codec, protocol
-from codestore.keeper.connection import Connection, refusal
 from codestore.keeper.errors import DISCONNECTED, TIMEOUT, TOO_LONG, KeeperError
-from codestore.keeper.events import EventStream
-from codestore.keeper.protocol import Listing, Request
+from codestore.keeper.protocol import codec
+from codestore.keeper.protocol import messages as protocol
+from codestore.keeper.protocol.connection import Connection, refusal
+from codestore.keeper.protocol.events import EventStream
+from codestore.keeper.protocol.messages import Listing, Request
 from codestore.keeper.spec import ChildSpec
 
 PATIENCE: Final = 10.0

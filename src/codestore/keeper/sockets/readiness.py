@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from codestore.keeper.listeners import bind
+from codestore.keeper.sockets.listeners import bind
 
 _LONGEST: Final = 4096
 _BURST: Final = 32  # datagrams read before everybody else gets a turn

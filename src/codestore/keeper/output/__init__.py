@@ -1,0 +1,1 @@
+"""What a child writes: masked, then kept in files of bounded size."""

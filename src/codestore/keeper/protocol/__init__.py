@@ -1,0 +1,1 @@
+"""What crosses the keeper's socket: its words, its two ends, and who speaks to it."""

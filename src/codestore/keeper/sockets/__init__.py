@@ -1,0 +1,1 @@
+"""Sockets that are held: who waits there, who is woken by it, who takes the connection."""
