@@ -104,7 +104,7 @@ async def _all(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(attempt) for attempt in attempts]
             _, slow = await asyncio.wait(tasks, timeout=AT_ONCE)
-            if slow:
+            if slow and untold:
                 await _tell(untold, doors)
                 untold.clear()
     except BaseExceptionGroup as defects:

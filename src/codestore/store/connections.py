@@ -64,7 +64,8 @@ def _ask_what_rested(engine: AsyncEngine) -> None:
         record.info["back"] = time.monotonic()
 
     def out(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        if time.monotonic() - record.info.get("back", 0.0) > FRESH:
+        now = time.monotonic()
+        if now - record.info.get("back", now) > FRESH:
             try:
                 dialect.do_ping(connection)
             except Error as error:
