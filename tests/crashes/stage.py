@@ -187,18 +187,21 @@ class Stage:
 
     def pass_time(self) -> bool:
         """Let time pass until somebody is to look again; tell whether anybody is."""
+        if self.ring():  # it passed in the middle of a turn, which then asked for a look by now
+            return True
         self.promises.rest(self._failures)
         if not self._timers:
             return False
         clock = self.world.clock
         clock.at = max(clock.at + STRIDE, min(self._timers.values()))
-        self.ring()
-        return True
+        return self.ring()
 
-    def ring(self) -> None:
-        """Whoever was to be looked at by now is looked at."""
-        for id_ in [id_ for id_, at in self._timers.items() if at <= self.world.clock.at]:
+    def ring(self) -> bool:
+        """Whoever was to be looked at by now is looked at; tell whether anybody was."""
+        due = [id_ for id_, at in self._timers.items() if at <= self.world.clock.at]
+        for id_ in due:
             self._look(id_)
+        return bool(due)
 
     async def concluded(self) -> None:
         """Wait as a person does: until no change is under way, but for what is paused."""

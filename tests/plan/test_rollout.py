@@ -116,6 +116,7 @@ def test_the_old_stop_accepting_then_the_route_moves_then_the_change_is_conclude
     assert keys(over) == ["drain:dep-1.1.0", "publish"]
     assert over.due[-1].step == Publish(SHARED, revision=2)
     assert over.verdict is Verdict.REACHED  # once it is done
+    assert over.serving == 1  # who leaves is not counted any more
     moving = seen(busy, instance(1, DRAINING), instance(2, SERVING))
     (publish,) = plan_of(busy, moving).due
     assert publish.step == Publish(SHARED, revision=2)

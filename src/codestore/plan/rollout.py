@@ -83,7 +83,7 @@ def _rolling(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
     routes = [] if coming else routing(deployment, wanted, seen, arrived=arrived, split=split)
     looks += starting_looks(own, wanted)
     # With the route it has arrived: whoever records that the route was published tells of it.
-    return _plan(due + routes, looks, wanted, observed, reached=arrived and not coming)
+    return _plan(due + routes, looks, wanted, seen, reached=arrived and not coming)
 
 
 def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
