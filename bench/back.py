@@ -8,6 +8,9 @@ to be live. A warm start is the command of an instance, spawned by hand as often
 instances, at once, in the same folder with the same environment, until each has answered:
 everything is prepared, and its files have just been read. Nothing else calls. (The command is that
 of private, where nothing was ever forked: a fork shows the command of its parent.)
+
+The version that is gone back to has served for ``SERVED`` seconds before: of one that was left
+within a few there is no parent to fork from, and its instances are started plainly.
 """
 
 import statistics
@@ -28,6 +31,7 @@ ROUNDS = 10
 PROJECT, PRODUCTION = "shop", "production"
 INSTANCES = 2
 LIMIT = 1.5  # warm starts
+SERVED = 10.0  # seconds for which a version has served before another one comes
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ def publish(platform: Platform, made: Any, folder: Path, ask: Ask) -> Taken:
     """Bring two versions of a service to production, the second one live."""
     name, private = made["name"], made["environments"]["private"]["id"]
     first = platform.cs("project:service:add", PROJECT, name, timeout=300)
+    time.sleep(SERVED)
     (folder / "README.md").write_text("another version\n")
     platform.cs("push", "--dir", str(folder), "-r", "another version", timeout=300)
     platform.cs("promote", name)
