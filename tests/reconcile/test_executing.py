@@ -21,7 +21,7 @@ from codestore.plan.steps import Admit, Prove, Step
 from codestore.reconcile.cycle import goal
 from codestore.reconcile.executor import execute
 from codestore.reconcile.subject import read_subject
-from codestore.store.memory import MemoryStore
+from codestore.store.memory import MemoryRecords, MemoryStore
 from tests.support.fakes import World, make_world
 
 PATIENCE = 5.0
@@ -102,6 +102,26 @@ async def test_of_a_step_that_takes_a_while_people_hear_before_it_is_over(
         "admit:a",
         "admit:b",
     ]
+
+
+async def test_no_step_ends_because_people_cannot_be_told_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch)
+    refused = asyncio.Event()
+
+    async def refuse(_: MemoryRecords, *events: Event) -> None:
+        refused.set()
+        raise unavailable("store_busy", "It is busy", "It says so.")
+
+    async def prove(deployment: str, instance: str, health: Health) -> None:
+        monkeypatch.setattr(MemoryRecords, "emit", refuse)
+        await asyncio.wait_for(refused.wait(), PATIENCE)
+
+    monkeypatch.setattr(bench.world.driver, "prove", prove)
+    outcomes, untold = await bench.carry_out()
+    assert [type(outcome) for outcome in outcomes] == [Done] * 4
+    assert [event.step for event in untold[:2]] == ["prove:a", "prove:b"]  # whoever records tells
 
 
 async def test_the_next_kind_waits_for_all_of_the_one_before(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
@@ -105,8 +106,9 @@ async def _all(
             tasks = [group.create_task(attempt) for attempt in attempts]
             _, slow = await asyncio.wait(tasks, timeout=AT_ONCE)
             if slow and untold:
-                await _tell(untold, doors)
-                untold.clear()
+                with suppress(Fault):  # no step ends for that: they are told with what comes next
+                    await _tell(untold, doors)
+                    untold.clear()
     except BaseExceptionGroup as defects:
         raise defects.exceptions[0] from None
     return [task.result() for task in tasks]
