@@ -6,8 +6,9 @@
     python -m bench.crashes --real N [--minutes N] [--first SEED] [--processes N]
 
 ``--fake`` plays histories of the real cycle on a world in memory (see ``tests/crashes``): first
-every fixed one with a kill at every point, and every change with everything in the middle of it;
-then N random ones, with kills at random points. ``--seed`` plays one of these again and tells what
+every fixed one with a kill at every point, twice (people hear of steps when they are over, or while
+they are done), and every change with everything in the middle of it; then N random ones, with kills
+at random points. ``--seed`` plays one of these again and tells what
 happens. ``--bugs`` tests the test: each mistake of ``tests/crashes/bugs.py`` is made in a copy of
 the platform, and has to be caught. ``--real`` kills the control processes of real platforms N times
 (see ``bench/kills.py``). ``--processes`` is how many histories, bugs or platforms go side by side.
@@ -22,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -45,7 +47,8 @@ def fake(asked: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [heads]
     failures = []
     for what, parts in (
-        (f"a kill at every point of {len(FIXED)} histories", systematic_parts()),
+        (f"a kill at every point of {len(FIXED)} histories", systematic_parts(lengthy=False)),
+        ("the same, each step told of while it is done", systematic_parts(lengthy=True)),
         ("something in the middle of every change", intruding_parts()),
         ("random histories, kills at random points", random_parts(asked.first, asked.fake)),
     ):
@@ -64,8 +67,8 @@ def fake(asked: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def systematic_parts() -> list[Part]:
-    return [partial(_fixed, number) for number in range(len(FIXED))]
+def systematic_parts(*, lengthy: bool) -> list[Part]:
+    return [partial(_fixed, number, lengthy) for number in range(len(FIXED))]
 
 
 def intruding_parts() -> list[Part]:
@@ -78,8 +81,8 @@ def random_parts(first: int, count: int) -> list[Part]:
     return [partial(_random, at, min(CHUNK, last - at)) for at in range(first, last, CHUNK)]
 
 
-def _fixed(number: int) -> Tally:
-    return run(systematic([FIXED[number]]))
+def _fixed(number: int, lengthy: bool) -> Tally:
+    return run(systematic([replace(FIXED[number], lengthy=lengthy)]))
 
 
 def _intruding(first: int) -> Tally:

@@ -9,6 +9,7 @@ import pytest
 
 from codestore.actions import queries
 from codestore.domain.deployments import Deployment
+from codestore.domain.events import EventKind, event_of
 from tests.api.stage import Stage, messages_of
 
 PUSH = "/api/services/blog/versions"
@@ -70,6 +71,24 @@ async def test_a_wait_goes_on_after_the_last_event_that_was_seen(
     seen = [m["sequence"] for kind, m in first if kind == "event"]
     assert rest == [number for number in seen if number > middle]
     assert messages_of(again.text)[-1][0] == "end"
+
+
+async def test_the_steps_of_a_change_are_told_however_much_has_happened_before(
+    stage: Stage, web: httpx.AsyncClient
+) -> None:
+    await stage.create(web, "blog")
+    private = (await web.get("/api/services/blog")).json()["environments"]["private"]["id"]
+    async with stage.doors.store.begin() as records:
+        held = await records.get(Deployment, private)
+        assert held is not None
+        past = (event_of(held, EventKind.ASKED, f"once, {n}", held.created_at) for n in range(700))
+        await records.emit(*past)
+    answer = await web.post("/api/services/blog/versions", content=b"archive")
+    await stage.concluded(web, answer.json())
+    watched = messages_of((await web.get("/api/watch", params=query(answer.json()))).text)
+    told = [message["kind"] for kind, message in watched if kind == "event"]
+    assert told[0] == "asked"
+    assert {"step_started", "step_done", "live"} <= set(told)
 
 
 async def test_a_failed_change_is_no_success_for_whoever_asks_later(

@@ -1,11 +1,13 @@
 """Where a process can die, and what can happen meanwhile: around every effect and every commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.fakes import CrashError
 
+TURNS = 4  # of the event loop, that an effect takes which takes a while
 LONG = 400  # characters of a line of a trace
 Check = Callable[..., None]
 Pending = Callable[[], Awaitable[None]]
@@ -29,6 +31,8 @@ class Fuse:
     here: str = "start"
     alone: bool = False
     """Nobody else can do anything: the process does not answer yet."""
+    lengthy: bool = False
+    """Every effect takes a while, in which whoever carries it out does something else."""
 
     def point(self, name: str) -> None:
         """Pass a point, or die there."""
@@ -73,6 +77,11 @@ class Fuse:
         self.pending = None
         await what()
 
+    async def take_time(self) -> None:
+        """Let everybody else go on, if effects take a while."""
+        for _ in range(TURNS if self.lengthy else 0):
+            await asyncio.sleep(0)
+
     async def now(self) -> None:
         """Do at once what is pending still."""
         if self.pending is not None:
@@ -101,6 +110,7 @@ def _guarded(
         await fuse.pause()
         fuse.note(name, *args)
         fuse.point(before)
+        await fuse.take_time()
         check(*args, **kwargs)
         fuse.here = name
         result = await effect(*args, **kwargs)

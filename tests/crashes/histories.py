@@ -258,7 +258,7 @@ def random_history(seed: int) -> History:
     if dice.random() < 0.25:
         ops = (Op("slow", wait=""), *ops)
     kills = tuple(dice.randint(1, GAPS) for _ in range(dice.choice((1, 1, 1, 2, 3))))
-    return History(base, kind, ops, kills, f"seed {seed}")
+    return History(base, kind, ops, kills, f"seed {seed}", lengthy=dice.random() < 0.2)
 
 
 def random_histories(first: int, count: int) -> Iterator[History]:

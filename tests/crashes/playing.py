@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 from codestore.domain.deployments import Deployment
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.ports import Noun
+from codestore.reconcile import executor
 from tests.crashes.acts import Acts
 from tests.crashes.checks import check
 from tests.crashes.fuse import Fuse
@@ -46,18 +48,22 @@ BASES: dict[str, tuple[Op, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happens, from where on, how instances listen, and at which points the process dies."""
+    """What happens, from where on, how instances listen, and at which points the process dies.
+
+    ``lengthy``: every step takes so long that people are told of it while it is carried out.
+    """
 
     base: str
     kind: RunKind
     ops: tuple[Op, ...]
     kills: tuple[int, ...] = ()
     name: str = ""
+    lengthy: bool = False
 
     def __str__(self) -> str:
         lines = [f"History({self.base!r}, RunKind.{self.kind.name}, ("]
         lines += [f"    {op}," for op in self.ops]
-        return "\n".join([*lines, f"), kills={self.kills!r})"])
+        return "\n".join([*lines, f"), kills={self.kills!r}, lengthy={self.lengthy})"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,16 @@ class Played:
 
 async def play(history: History, trace: bool = False) -> Played:
     """Play a history with its kills, and check what is left."""
+    with patch.object(executor, "AT_ONCE", 0.0 if history.lengthy else executor.AT_ONCE):
+        return await _play(history, trace)
+
+
+async def _play(history: History, trace: bool) -> Played:
     fuse = Fuse(trace=[] if trace else None)
     played = Played(trace=fuse.trace)
     try:
         stage, known = await opened(history, fuse)
-        fuse.kills, fuse.points = list(history.kills), 0
+        fuse.kills, fuse.points, fuse.lengthy = list(history.kills), 0, history.lengthy
         acts = Acts(stage)
         for op in history.ops:
             if fuse.trace is not None:

@@ -187,14 +187,13 @@ class Stage:
 
     def pass_time(self) -> bool:
         """Let time pass until somebody is to look again; tell whether anybody is."""
-        if self.ring():  # it passed in the middle of a turn, which then asked for a look by now
-            return True
         self.promises.rest(self._failures)
         if not self._timers:
             return False
         clock = self.world.clock
         clock.at = max(clock.at + STRIDE, min(self._timers.values()))
-        return self.ring()
+        self.ring()
+        return True
 
     def ring(self) -> bool:
         """Whoever was to be looked at by now is looked at; tell whether anybody was."""
@@ -225,6 +224,10 @@ class Stage:
             if holds():
                 return
             if self._due or self.store.changed or not self.world.driver.changed.empty():
+                continue
+            if (
+                self.ring()
+            ):  # time passed in the middle of a turn, which then asked for a look by now
                 continue
             strides += 1
             if strides == PATIENCE:

@@ -9,9 +9,10 @@ from codestore.actions.office import Office
 from codestore.domain.deployments import Deployment
 from codestore.domain.events import Event, EventKind
 from codestore.domain.faults import Letter, conflict
-from codestore.ports import EVERYTHING, Store
+from codestore.ports import EVERYTHING, Records, Store
 
 BATCH = 500
+FEW = 50  # events among which a change that was just asked for begins
 
 
 class Bulletin:
@@ -53,21 +54,25 @@ class Ended:
 
 
 async def wait(
-    office: Office, bulletin: Bulletin, waits: dict[str, int], after: int
+    office: Office, bulletin: Bulletin, waits: dict[str, int], after: int | None
 ) -> AsyncIterator[Event | Ended]:
-    """Yield the events of these deployments' generations in order, then how it ended."""
+    """Yield the events of these deployments' generations in order, then how it ended.
+
+    ``after`` is the number of the last event that was seen, if any was.
+    """
     async with bulletin.bell(waits) as bell:
         while True:
             bell.clear()
-            events, ended = await _look(office, waits, after)
-            for event in events:
-                after = max(after, event.sequence)
+            look = await _look(office, waits, after)
+            after = look.after
+            for event in look.events:
                 yield event
-            if ended is not None and len(events) < BATCH:
-                yield ended
+            if look.more:
+                continue
+            if look.ended is not None:
+                yield look.ended
                 return
-            if len(events) < BATCH:
-                await bell.wait()
+            await bell.wait()
 
 
 async def follow_events(
@@ -78,40 +83,67 @@ async def follow_events(
         while True:
             bell.clear()
             async with office.store.begin() as records:
-                events = await records.events(after, BATCH)
+                events = await records.events(after, BATCH, among=deployments)
             for event in events:
                 after = event.sequence
-                if event.deployment in deployments:
-                    yield event
+                yield event
             if len(events) < BATCH:
                 await bell.wait()
 
 
-async def _look(
-    office: Office, waits: dict[str, int], after: int
-) -> tuple[list[Event], Ended | None]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was read: events that are waited for, up to the number ``after``; ``more`` are there."""
+
+    events: list[Event]
+    after: int
+    more: bool
+    ended: Ended | None
+
+
+async def _look(office: Office, waits: dict[str, int], after: int | None) -> _Look:
     """Read deployments first, events second: what concludes is written with its events."""
     found: dict[str, Deployment | None] = {}
-    events: list[Event] = []
-    letters: list[Letter] = []
     async with office.store.begin() as records:
-        for id_, generation in waits.items():
+        for id_ in waits:
             held = await records.find(Deployment, id=id_)
             found[id_] = held[0] if held else None
-            mine = await records.events(after, BATCH, deployment=id_)
-            events += [event for event in mine if event.generation >= generation]
-    events.sort(key=lambda event: event.sequence)
+        if after is None:
+            after = await _beginning(records, waits)
+        read = await records.events(after, BATCH, among=waits)
+    events = [event for event in read if event.generation >= waits[event.deployment]]
+    last = read[-1].sequence if read else after
+    return _Look(events, last, len(read) == BATCH, await _ended(office, waits, found))
+
+
+async def _beginning(records: Records, waits: dict[str, int]) -> int:
+    """Return the number before the first event of these generations, of the newest of each."""
+    firsts: list[int] = []
+    for id_, generation in waits.items():
+        for limit in (FEW, BATCH):
+            told = await records.events(0, limit, newest=True, deployment=id_)
+            if len(told) < limit or told[0].generation < generation:
+                break
+        firsts += [event.sequence for event in told if event.generation >= generation][:1]
+    return min(firsts, default=1) - 1
+
+
+async def _ended(
+    office: Office, waits: dict[str, int], found: dict[str, Deployment | None]
+) -> Ended | None:
+    """Say how it ended, if all of it has."""
+    letters: list[Letter] = []
     for id_, generation in waits.items():
         deployment = found[id_]
         if deployment is None:
             letters += await _removed_instead(office, id_, generation)
             continue
         if deployment.status.generation < generation:
-            return events, None
+            return None
         letter = await _failure(office, deployment, generation)
         if letter is not None:
             letters.append(replace(letter, where=letter.where or deployment.kind.value))
-    return events, Ended(found, letters)
+    return Ended(found, letters)
 
 
 async def _failure(office: Office, deployment: Deployment, generation: int) -> Letter | None:

@@ -152,7 +152,7 @@ async def watch(
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow changes until they are concluded; the last message is ``end``."""
     names = await queries.environment_names(desk.office, list(waits))
-    async for item in wait(desk.office, desk.bulletin, waits, last_seen or 0):
+    async for item in wait(desk.office, desk.bulletin, waits, last_seen):
         if isinstance(item, Ended):
             conclusion = await _conclusion(desk, user, item)
             yield ServerSentEvent(data=conclusion, event="end")

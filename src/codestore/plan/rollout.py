@@ -83,7 +83,7 @@ def _rolling(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
     routes = [] if coming else routing(deployment, wanted, seen, arrived=arrived, split=split)
     looks += starting_looks(own, wanted)
     # With the route it has arrived: whoever records that the route was published tells of it.
-    return _plan(due + routes, looks, wanted, seen, reached=arrived and not coming)
+    return _plan(due + routes, looks, wanted, observed, reached=arrived and not coming)
 
 
 def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
@@ -200,16 +200,17 @@ def _plan(
     *,
     reached: bool = False,
 ) -> Plan:
+    staying = with_leavers(observed, due).view.instances
     unwell = [
         f"{i.name}: {i.failing}"
-        for i in observed.view.instances
+        for i in staying
         if i.failing is not None and i.state is InstanceState.SERVING
     ]
     return Plan(
         due=tuple(due),
         verdict=Verdict.REACHED if reached else Verdict.WORKING,
         next_look=min(looks, default=None),
-        serving=serving(observed.view.instances),
+        serving=serving(staying),
         wanted=wanted.minimum,
         failing=unwell[0] if unwell else None,
     )

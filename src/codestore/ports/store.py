@@ -90,11 +90,13 @@ class Records(Protocol):
         limit: int,
         newest: bool = False,
         during: tuple[datetime, datetime] | None = None,
+        among: Collection[str] | None = None,
         **equal: str,
     ) -> list[Event]:
         """Return events in order, those after a sequence number (or the newest ones).
 
-        With ``during`` those from a time on, and before another.
+        With ``during`` those from a time on, and before another; with ``among`` those of these
+        deployments.
         """
 
     @property

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection, OperationalError
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
@@ -68,7 +68,7 @@ def _ask_what_rested(engine: AsyncEngine) -> None:
         if now - record.info.get("back", now) > FRESH:
             try:
                 dialect.do_ping(connection)
-            except Error as error:
+            except OperationalError as error:
                 raise InvalidatePoolError from error
 
     event.listen(pool, "checkin", back)

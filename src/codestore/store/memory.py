@@ -6,7 +6,7 @@ to it, and puts the old one back when it fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -158,12 +158,13 @@ class MemoryRecords:
         limit: int,
         newest: bool = False,
         during: tuple[datetime, datetime] | None = None,
+        among: Collection[str] | None = None,
         **equal: str,
     ) -> list[Event]:
         """Return at most ``limit`` events with numbers above ``after``, in order.
 
-        With ``newest`` the last ones instead of the first ones. Raises ValueError for an unknown
-        filter.
+        With ``newest`` the last ones instead of the first ones, with ``among`` those of these
+        deployments. Raises ValueError for an unknown filter.
         """
         check_filters(equal, EVENT_FIELDS)
         found = [
@@ -171,6 +172,7 @@ class MemoryRecords:
             for event, organization in self._events[after:]
             if _told(event, organization, equal)
             and (during is None or during[0] <= event.at < during[1])
+            and (among is None or event.deployment in among)
         ]
         return found[max(0, len(found) - limit) :] if newest else found[:limit]
 

@@ -6,7 +6,7 @@ seen number 8 never finds a 7 later. Taken last, the lock is held for a moment o
 waited for while it is held, so it cannot be part of a deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,7 @@ from codestore.store.statements import (
     row_of,
     storable,
     taken,
+    texts,
 )
 from codestore.store.tables import EVENTS, TABLES
 from codestore.store.tallies import PostgresTallies
@@ -118,12 +119,14 @@ class PostgresRecords:
         limit: int,
         newest: bool = False,
         during: tuple[datetime, datetime] | None = None,
+        among: Collection[str] | None = None,
         **equal: str,
     ) -> list[Event]:
         """Return at most ``limit`` events with numbers above ``after``, in order.
 
-        With ``newest`` the last ones instead of the first ones. Those emitted in this transaction
-        count. Raises ValueError for an unknown filter.
+        With ``newest`` the last ones instead of the first ones, with ``among`` those of these
+        deployments. Those emitted in this transaction count. Raises ValueError for an unknown
+        filter.
         """
         check_filters(equal, EVENT_FIELDS)
         if not all(map(storable, equal.values())):
@@ -134,6 +137,8 @@ class PostgresRecords:
         query = query.where(*(EVENTS.c[name] == value for name, value in equal.items()))
         if during is not None:
             query = query.where(EVENTS.c.at >= during[0], EVENTS.c.at < during[1])
+        if among is not None:
+            query = query.where(EVENTS.c.deployment == func.any(texts(among)))
         rows = await self._run(query.order_by(order).limit(limit))
         found = [replace(decode(Event, row.data), sequence=row.sequence) for row in rows]
         return found[::-1] if newest else found

@@ -1,11 +1,21 @@
 """The statements that are made from a noun or an event, and what their violations mean."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache
 from typing import Any, Final
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Executable, Select, Table, Text, bindparam, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
@@ -70,7 +80,7 @@ TELL: Final = select(func.pg_notify(_TOLD.c.channel, _TOLD.c.id))
 """Takes what :func:`news` makes; those who listen hear of it at the commit."""
 
 
-def news(changed: Iterable[str], spoken_of: Iterable[str]) -> dict[str, list[str]]:
+def news(changed: Collection[str], spoken_of: Collection[str]) -> dict[str, list[str]]:
     """Return whom to tell of which deployments: those that changed are news as well."""
     told = [(CHANGES, id_) for id_ in changed]
     told += [(NEWS, id_) for id_ in dict.fromkeys((*changed, *spoken_of))]
@@ -82,6 +92,11 @@ def by(table: Table, *names: str) -> Select[Any]:
     """Return the question for the nouns whose columns have some values, in their order."""
     query = select(table.c.data).order_by(table.c.sequence)
     return query.where(*(table.c[name] == bindparam(name) for name in names))
+
+
+def texts(values: Collection[str]) -> ColumnElement[Any]:
+    """Return a list of texts as a value, for ``= ANY``."""
+    return bindparam(None, list(values), type_=postgresql.ARRAY(Text))
 
 
 def taken(noun: Noun, error: IntegrityError) -> Exception:

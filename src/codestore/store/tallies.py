@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     Executable,
     Row,
-    Text,
     bindparam,
     delete,
     func,
@@ -23,7 +22,7 @@ from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
 from codestore.store import locks
 from codestore.store.packing import packed, unpacked
-from codestore.store.statements import upsert
+from codestore.store.statements import texts, upsert
 from codestore.store.tables import HOURS, LOOKS, TOTALS
 
 Run = Callable[[Executable, Sequence[Mapping[str, Any]] | None], Awaitable[CursorResult[Any]]]
@@ -74,7 +73,7 @@ class PostgresTallies:
     ) -> list[Hour]:
         """Return the hours with the worst minutes of some deployments, of equals the newest."""
         query = select(HOURS).where(
-            HOURS.c.deployment == func.any(_texts(deployments)),
+            HOURS.c.deployment == func.any(texts(deployments)),
             HOURS.c.peak > 0,
             *_between(since, until),
         )
@@ -88,7 +87,7 @@ class PostgresTallies:
         requests, failures = func.sum(HOURS.c.requests), func.sum(HOURS.c.failures)
         query = (
             select(HOURS.c.deployment, requests.label("requests"), failures.label("failures"))
-            .where(HOURS.c.deployment == func.any(_texts(deployments)), *_between(since, until))
+            .where(HOURS.c.deployment == func.any(texts(deployments)), *_between(since, until))
             .group_by(HOURS.c.deployment)
         )
         rows = await self._run(query, None)
@@ -110,7 +109,7 @@ class PostgresTallies:
             type_=postgresql.ARRAY(DateTime(timezone=True)),
         )
         query = select(HOURS).where(
-            HOURS.c.deployment == func.any(_texts(deployments)),
+            HOURS.c.deployment == func.any(texts(deployments)),
             HOURS.c.start == func.any(starts),
         )
         found = (_hour(row) for row in await self._run(query, None))
@@ -119,10 +118,6 @@ class PostgresTallies:
 
 def _between(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
     return HOURS.c.start >= since, HOURS.c.start < until
-
-
-def _texts(values: Collection[str]) -> ColumnElement[Any]:
-    return bindparam(None, list(values), type_=postgresql.ARRAY(Text))
 
 
 def _row(hour: Hour) -> dict[str, Any]:

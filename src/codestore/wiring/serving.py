@@ -163,7 +163,7 @@ async def _run(
             keep_house(doors, settings.ready_versions),
         )
         running = [group.create_task(each) for each in work]
-        gc.freeze()  # what was loaded stays: to walk over it took a tenth of a second, now and then
+        gc.freeze()  # what was loaded stays: to walk over it takes a tenth of a second
         say(settings.run, status=f"ready at {settings.url}", ready=True)
         # When it has ended, the server passes the signal on to whoever listened before; by default
         # that is the end of the process, with everything below left undone.
