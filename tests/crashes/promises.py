@@ -209,6 +209,7 @@ class Promises:
             assert written, "other keys than are written"
         self.owed.discard(route.deployment)
         if held is None or not self.calm:
+            self._go_on_from(route)
             return
         assert not held.spec.removed
         driver, instances = self.world.driver, self._of(held.id)
@@ -341,6 +342,13 @@ class Promises:
             assert not percent or held_on >= canary.hold, "a canary moves on too early"
             assert not percent or not held.spec.dials.paused, "it was paused"
             self.shares[key] = (split.percent, now)
+
+    def _go_on_from(self, route: Route) -> None:
+        """Nothing is promised of this share, which was decided before somebody came between."""
+        if route.split is not None:
+            key, now = (route.deployment, route.split.revision), self.world.clock.now()
+            if self.shares.get(key, (0, now))[0] != route.split.percent:
+                self.shares[key] = (route.split.percent, now)
 
     def _not_asked(self, held: Deployment, leaving: Instance) -> None:
         """Nobody is led to an instance of a canary that is told to leave."""
