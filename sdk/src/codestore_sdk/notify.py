@@ -3,6 +3,9 @@
 import socket
 from collections.abc import MutableMapping
 
+PATIENCE = 2.0
+"""Seconds: whoever reads has more to do than that only when something is wrong."""
+
 
 class Notifier:
     """Sends states as datagrams to `$NOTIFY_SOCKET`; without one it says nothing."""
@@ -14,15 +17,18 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
     def send(self, *assignments: str) -> None:
-        """Send `KEY=value` lines in one datagram. Never raises, never waits.
+        """Send `KEY=value` lines in one datagram. Never raises; waits for room, `PATIENCE` at most.
 
-        Nobody may be listening any more, and that is no reason to stop serving.
+        Nobody may be listening any more, and that is no reason to stop serving. But a system keeps
+        ten datagrams for whoever reads them (`net.unix.max_dgram_qlen`), and when many services
+        start at once there are more.
         """
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
+            sender.settimeout(PATIENCE)
             try:
-                sender.sendto("\n".join(assignments).encode(), self._address)
+                sender.connect(self._address)  # or else the wait for room would end at once
+                sender.send("\n".join(assignments).encode())
             except OSError:
                 return
