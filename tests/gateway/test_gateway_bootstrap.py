@@ -11,7 +11,7 @@ from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_boot
 
 @pytest.fixture
 def settings(tmp_path, free_port):
-    return EnvoySettings(free_port, Path("/tmp/c"), Path("/tmp/x"), Path("/tmp/a"))
+    return EnvoySettings(free_port, tmp_path / "c", tmp_path / "x", tmp_path / "a")
 
 
 def test_envoy_takes_the_file_without_a_warning(settings, tmp_path):
