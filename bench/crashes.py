@@ -8,10 +8,10 @@
 ``--fake`` plays histories of the real cycle on a world in memory (see ``tests/crashes``): first
 every fixed one with a kill at every point, twice (people hear of steps when they are over, or while
 they are done), and every change with everything in the middle of it; then N random ones, with kills
-at random points. ``--seed`` plays one of these again and tells what
-happens. ``--bugs`` tests the test: each mistake of ``tests/crashes/bugs.py`` is made in a copy of
-the platform, and has to be caught. ``--real`` kills the control processes of real platforms N times
-(see ``bench/kills.py``). ``--processes`` is how many histories, bugs or platforms go side by side.
+at random points. ``--seed`` plays one of these again and tells what happens. ``--bugs`` tests the
+test: each mistake of ``tests/crashes/bugs.py`` is made in a copy of the platform, and has to be
+caught. ``--real`` kills the control processes of real platforms N times (see ``bench/kills.py``).
+``--processes`` is how many histories, bugs or platforms go side by side.
 
 The exit code is 1 if anything failed.
 """

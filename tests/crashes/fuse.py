@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.fakes import CrashError
 
-TURNS = 4  # of the event loop, that an effect takes which takes a while
+LENGTHY = 4  # rounds of the event loop that an effect takes which takes a while
 LONG = 400  # characters of a line of a trace
 Check = Callable[..., None]
 Pending = Callable[[], Awaitable[None]]
@@ -79,7 +79,7 @@ class Fuse:
 
     async def take_time(self) -> None:
         """Let everybody else go on, if effects take a while."""
-        for _ in range(TURNS if self.lengthy else 0):
+        for _ in range(LENGTHY if self.lengthy else 0):
             await asyncio.sleep(0)
 
     async def now(self) -> None:

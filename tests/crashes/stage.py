@@ -225,9 +225,7 @@ class Stage:
                 return
             if self._due or self.store.changed or not self.world.driver.changed.empty():
                 continue
-            if (
-                self.ring()
-            ):  # time passed in the middle of a turn, which then asked for a look by now
+            if self.ring():  # time passed during a turn, which then asked for a look by now
                 continue
             strides += 1
             if strides == PATIENCE:

@@ -269,13 +269,9 @@ async def events(
 ) -> list[tuple[Seen, Event]]:
     """Return events after a sequence number, or the newest ones."""
     seen = {held.deployment.id: held for held in await select(office, user, chosen)}
-    found: list[Event] = []
     async with office.store.begin() as records:
-        for id_ in seen:
-            found += await records.events(after or 0, limit, newest=after is None, deployment=id_)
-    found.sort(key=lambda event: event.sequence)
-    part = found[-limit:] if after is None else found[:limit]
-    return [(seen[event.deployment], event) for event in part]
+        found = await records.events(after or 0, limit, newest=after is None, among=seen)
+    return [(seen[event.deployment], event) for event in found]
 
 
 async def log_lines(

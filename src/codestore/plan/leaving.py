@@ -27,16 +27,20 @@ def leaving(old: list[Instance], live: Live | None = None) -> list[Planned]:
     ]
 
 
+def when_told(instances: Iterable[Instance], due: Iterable[Planned]) -> tuple[Instance, ...]:
+    """Return the instances as they will be when those have been told to leave that are to be."""
+    names = {each.step.instance for each in due if isinstance(each.step, Drain)}
+    return tuple(
+        replace(i, state=InstanceState.DRAINING) if i.name in names else i for i in instances
+    )
+
+
 def with_leavers(observed: Observed, due: Iterable[Planned]) -> Observed:
     """Return what will be observed when those have been told to leave that are to be told.
 
     What comes after it in the same plan needs no look at it: who leaves does nothing but finish.
     """
-    names = {each.step.instance for each in due if isinstance(each.step, Drain)}
-    instances = tuple(
-        replace(i, state=InstanceState.DRAINING) if i.name in names else i
-        for i in observed.view.instances
-    )
+    instances = when_told(observed.view.instances, due)
     own = {i.address for i in instances}
     endpoints = [each for each in observed.view.endpoints if each.address not in own]
     endpoints += [

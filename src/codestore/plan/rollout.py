@@ -19,7 +19,7 @@ from codestore.plan import canary
 from codestore.plan.desired import Wanted
 from codestore.plan.growing import clearing, growing, lost, settling
 from codestore.plan.instances import of_revision, serving, starting_looks
-from codestore.plan.leaving import leaving, locking, retiring, shrinking, with_leavers
+from codestore.plan.leaving import leaving, locking, retiring, shrinking, when_told, with_leavers
 from codestore.plan.model import Observed, Plan, Planned, Verdict
 from codestore.plan.publishing import publishing, routing
 from codestore.plan.returning import returning
@@ -200,17 +200,17 @@ def _plan(
     *,
     reached: bool = False,
 ) -> Plan:
-    staying = with_leavers(observed, due).view.instances
+    instances = when_told(observed.view.instances, due)
     unwell = [
         f"{i.name}: {i.failing}"
-        for i in staying
+        for i in instances
         if i.failing is not None and i.state is InstanceState.SERVING
     ]
     return Plan(
         due=tuple(due),
         verdict=Verdict.REACHED if reached else Verdict.WORKING,
         next_look=min(looks, default=None),
-        serving=serving(staying),
+        serving=serving(instances),
         wanted=wanted.minimum,
         failing=unwell[0] if unwell else None,
     )

@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from codestore.keeper.errors import DISCONNECTED, TIMEOUT, TOO_LONG, KeeperError
-from codestore.keeper.protocol import codec
-from codestore.keeper.protocol import messages as protocol
+from codestore.keeper.protocol import codec, messages
 from codestore.keeper.protocol.connection import Connection, refusal
 from codestore.keeper.protocol.events import EventStream
 from codestore.keeper.protocol.messages import Listing, Request
@@ -63,11 +62,11 @@ class KeeperClient:
 
     async def listen(self, name: str, backlog: int = 4096) -> str:
         """Have the keeper hold the listening socket ``name``; return its path. Idempotent."""
-        return codec.from_json(str, await self._ask(protocol.Listen(name, backlog)))
+        return codec.from_json(str, await self._ask(messages.Listen(name, backlog)))
 
     async def close_socket(self, name: str) -> None:
         """Have the socket closed and unlinked. Idempotent."""
-        await self._ask(protocol.Close(name))
+        await self._ask(messages.Close(name))
 
     async def watch(
         self, name: str, spawn: ChildSpec | None = None, label: Mapping[str, str] | None = None
@@ -76,25 +75,25 @@ class KeeperClient:
 
         Replaces a former watch of the socket. Raises ``not-found``.
         """
-        await self._ask(protocol.Watch(name, spawn, label or {}))
+        await self._ask(messages.Watch(name, spawn, label or {}))
 
     async def unwatch(self, name: str) -> None:
         """Call the watch off. Idempotent. Raises ``not-found``."""
-        await self._ask(protocol.Unwatch(name))
+        await self._ask(messages.Unwatch(name))
 
     async def forward(self, socket: str, child: str | None) -> None:
         """Have connections of ``socket`` handed on to the port of ``child``, or to nobody more.
 
         They wait in the socket's queue until such a child is ready. Raises ``not-found``.
         """
-        await self._ask(protocol.Forward(socket, child))
+        await self._ask(messages.Forward(socket, child))
 
     async def refuse(self, socket: str, answer: str) -> int:
         """Have ``answer`` sent to whoever waits at ``socket`` now; return how many that were.
 
         Raises ``not-found``.
         """
-        return codec.from_json(int, await self._ask(protocol.Refuse(socket, answer)))
+        return codec.from_json(int, await self._ask(messages.Refuse(socket, answer)))
 
     async def spawn(self, spec: ChildSpec) -> int:
         """Start a child, return its pid; that of the one of this name while it runs.
@@ -102,26 +101,26 @@ class KeeperClient:
         Raises ``exec`` with the system's reason when its program cannot be started, ``not-found``
         for an unknown socket, ``closing`` while the keeper shuts down.
         """
-        return codec.from_json(int, await self._ask(protocol.Spawn(spec)))
+        return codec.from_json(int, await self._ask(messages.Spawn(spec)))
 
     async def signal(self, name: str, signal: str, group: bool = True, cause: str = "") -> None:
         """Send ``SIGHUP`` or another to a child or its group; ``cause`` is why it ends by that.
 
         Raises ``not-found``, ``not-running``.
         """
-        await self._ask(protocol.Signal(name, signal, group, cause))
+        await self._ask(messages.Signal(name, signal, group, cause))
 
-    async def freeze(self, name: str, socket: str, queue: int = protocol.BACKLOG) -> bool:
+    async def freeze(self, name: str, socket: str, queue: int = messages.BACKLOG) -> bool:
         """Freeze a child until somebody connects to ``socket``; tell whether it is frozen.
 
         As long as it is, at most ``queue`` connections may wait there.
         It is not when anybody is connected. Raises ``not-found``, ``not-running``.
         """
-        return codec.from_json(bool, await self._ask(protocol.Freeze(name, socket, queue)))
+        return codec.from_json(bool, await self._ask(messages.Freeze(name, socket, queue)))
 
     async def thaw(self, name: str) -> None:
         """Let a frozen child run on. Idempotent. Raises ``not-found``."""
-        await self._ask(protocol.Thaw(name))
+        await self._ask(messages.Thaw(name))
 
     async def stop(self, name: str, grace: float = 10.0, frozen: bool = False) -> bool:
         """Ask a child to stop, have its session killed after ``grace`` seconds, end its restarts.
@@ -129,26 +128,26 @@ class KeeperClient:
         Returns at once: whether an ``Exited`` will follow. Raises ``not-found``, and with
         ``frozen``, ``awake`` when the child is not frozen at this moment.
         """
-        return codec.from_json(bool, await self._ask(protocol.Stop(name, grace, frozen)))
+        return codec.from_json(bool, await self._ask(messages.Stop(name, grace, frozen)))
 
     async def forget(self, name: str) -> None:
         """Drop the record of an ended child. Idempotent. Raises ``running``."""
-        await self._ask(protocol.Forget(name))
+        await self._ask(messages.Forget(name))
 
     async def relabel(self, name: str, label: Mapping[str, str]) -> None:
         """Have another label remembered of a child. Raises ``not-found``."""
-        await self._ask(protocol.Relabel(name, label))
+        await self._ask(messages.Relabel(name, label))
 
     async def list(self) -> Listing:
         """Return all children and sockets, by name."""
-        return codec.from_json(Listing, await self._ask(protocol.List()))
+        return codec.from_json(Listing, await self._ask(messages.List()))
 
     async def shutdown(self, grace: float = 10.0) -> None:
         """Have the keeper end everything and itself, each order within ``grace`` seconds.
 
         Returns at once; the end of the connection tells that it is done.
         """
-        await self._ask(protocol.Shutdown(grace))
+        await self._ask(messages.Shutdown(grace))
 
     def events(self) -> EventStream:
         """Return what happens from now on, over a connection of its own.

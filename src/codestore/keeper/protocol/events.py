@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from codestore.keeper.errors import TIMEOUT, KeeperError
-from codestore.keeper.protocol import codec
-from codestore.keeper.protocol import messages as protocol
+from codestore.keeper.protocol import codec, messages
 from codestore.keeper.protocol.connection import Connection, refusal
 from codestore.keeper.protocol.messages import Event
 
@@ -53,7 +52,7 @@ class EventStream:
         if self._connection is None:
             connection = await Connection.open(self._path, self._patience)
             try:
-                connection.send(codec.encode_request(0, protocol.Subscribe()))
+                connection.send(codec.encode_request(0, messages.Subscribe()))
                 async with asyncio.timeout(self._patience):
                     error = refusal(await connection.receive())
             except TimeoutError:
