@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
+from codestore.gateway.clusters import UPSTREAM_IDLE_SECONDS
 from codestore.wiring.listening import Server
 
 LONG = 600  # seconds that the end would take if it waited
@@ -72,3 +73,10 @@ async def test_any_other_answer_is_finished(tmp_path: Path) -> None:
                 await events.aread()
         MORE.set()
         assert [piece async for piece in pieces] == [b"second half"]
+
+
+async def test_a_connection_that_rests_is_left_to_the_gateway(tmp_path: Path) -> None:
+    """Who closes it must be the one who would send on it."""
+    async with served(tmp_path / "api") as (server, _):
+        assert server.config.timeout_keep_alive >= 60 * UPSTREAM_IDLE_SECONDS
+        server.should_exit = True

