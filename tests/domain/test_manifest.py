@@ -2,6 +2,7 @@
 
 import pytest
 
+from codestore.domain.canary import Tally, does_badly
 from codestore.domain.document import Document
 from codestore.domain.environments import POLICIES, Kind
 from codestore.domain.faults import Fault
@@ -87,6 +88,8 @@ def test_a_full_manifest_says_it_all() -> None:
         ({"python": True}, "python: must be a mapping"),
         ({"environments": {"production": {"instances": {"min": 1}}}}, "instances.min"),
         ({"environments": {"staging": {"instances": {"min": 2, "max": 1}}}}, "greater than max"),
+        ({"service": " "}, "service: is empty"),
+        ({"secrets": ["A"] * 101}, "secrets: has 101 entries"),
     ],
 )
 def test_a_mistake_is_named(change: dict[str, object], words: str) -> None:
@@ -95,6 +98,45 @@ def test_a_mistake_is_named(change: dict[str, object], words: str) -> None:
     assert words in caught.value.letter.detail
     assert caught.value.letter.hint
     assert caught.value.letter.where.startswith(FILE)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "hint"),
+    [
+        ({"instances": {"max": 9}}, "instances.max: is out of range", "2 to 8."),
+        ({"instances": {"max": "9"}}, "instances.max: must be a whole number, not text", "2 to 8."),
+        ({"instances": {"max": True}}, "must be a whole number, not a boolean", "2 to 8."),
+        ({"instances": {"max": 2.5}}, "must be a whole number, not a number (2.5)", "2 to 8."),
+        ({"concurrency": 0}, "concurrency: is out of range", "1 to 10000."),
+        ({"limits": {"cpu": 99}}, "limits.cpu: is out of range", "0.1 to 2."),
+        ({"limits": {"cpu": float("nan")}}, "limits.cpu: is out of range", "0.1 to 2."),
+        ({"limits": {"cpu": "much"}}, "limits.cpu: must be a number, not text", "0.1 to 2."),
+        ({"canary": {"abort_on": {"error_rate": "150%"}}}, "rate: is out of range", "0% to 100%"),
+        ({"canary": {"abort_on": {"error_rate": "1500%"}}}, "rate: is out of range", "0% to 100%"),
+        ({"canary": {"abort_on": {"error_rate": 0.01}}}, "must be a percentage", "0% to 100%"),
+        ({"canary": {"steps": []}}, "steps: is empty", "1 to 20 numbers"),
+        ({"canary": {"steps": list(range(1, 22))}}, "steps: has 21 entries", "1 to 20 numbers"),
+        ({"canary": {"steps": [5, 101]}}, "steps.1: is out of range", "1 to 100."),
+        ({"canary": {"steps": 5}}, "must be a list of numbers, not a number", "1 to 20 numbers"),
+    ],
+)
+def test_what_is_out_of_range_is_told_apart_from_what_is_of_another_kind(
+    change: dict[str, object], words: str, hint: str
+) -> None:
+    with pytest.raises(Fault) as caught:
+        read({"service": "blog", "environments": {"production": change}})
+    assert words in caught.value.letter.detail
+    assert hint in caught.value.letter.hint
+
+
+@pytest.mark.parametrize(("said", "share"), [("0%", 0), ("0.5%", 0.005), ("100%", 1)])
+def test_a_canary_may_be_given_up_at_any_failure_or_at_none(said: str, share: float) -> None:
+    canary = {"abort_on": {"error_rate": said}}
+    manifest = read({"service": "blog", "environments": {"production": {"canary": canary}}})
+    found = manifest.overrides[Kind.PRODUCTION].canary
+    assert found is not None
+    assert found.error_rate == share
+    assert does_badly(found, Tally(1, 1)) is (share < 0.05)
 
 
 def test_the_line_is_told_and_the_likely_key() -> None:

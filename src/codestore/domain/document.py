@@ -23,7 +23,10 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+_PERCENT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)%")
+_OUT = "is out of range"  # the hint says which range
+_MOST_NUMBERS = 20
+_MOST_TEXTS = 100
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -78,8 +81,10 @@ class Document:
 
     def text(self, hint: str, limit: int = 1000) -> str:
         """Return a non-empty string of at most ``limit`` characters."""
-        if not isinstance(self.value, str) or not self.value.strip():
+        if not isinstance(self.value, str):
             raise self.fault(f"must be text, not {_kind(self.value)}", hint)
+        if not self.value.strip():
+            raise self.fault("is empty", hint)
         if len(self.value) > limit or "\0" in self.value:
             raise self.fault(f"must be plain text of at most {limit} characters", hint)
         return self.value
@@ -95,8 +100,10 @@ class Document:
     def whole(self, low: int, high: int) -> int:
         """Return a whole number between ``low`` and ``high``."""
         value = self.value
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int):
             raise self.fault(f"must be a whole number, not {_kind(value)}", f"{low} to {high}.")
+        if not low <= value <= high:
+            raise self.fault(_OUT, f"{low} to {high}.")
         return value
 
     def duration(self, low: float, high: float) -> float:
@@ -105,17 +112,18 @@ class Document:
         match = None if isinstance(raw, bool) else _DURATION.fullmatch(str(raw))
         seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else -1.0
         if not low <= seconds <= high:
-            problem = f"must be a time, not {_kind(raw)}" if match is None else "is out of range"
+            problem = f"must be a time, not {_kind(raw)}" if match is None else _OUT
             raise self.fault(problem, f"As in 10s, 5m or 1h; {low:g} s to {high:g} s.")
         return seconds
 
     def number(self, low: float, high: float) -> float:
         """Return a number between ``low`` and ``high``."""
         value = self.value
-        plain = isinstance(value, int | float) and not isinstance(value, bool)
-        if not plain or not low <= float(str(value)) <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.fault(f"must be a number, not {_kind(value)}", f"{low:g} to {high:g}.")
-        return float(str(value))
+        if not low <= value <= high:
+            raise self.fault(_OUT, f"{low:g} to {high:g}.")
+        return float(value)
 
     def size(self, low: int, high: int) -> int:
         """Return bytes from ``512KiB``, ``10MiB``, ``1GiB`` or a bare number of bytes."""
@@ -123,23 +131,28 @@ class Document:
         match = None if isinstance(raw, bool) else _SIZE.fullmatch(str(raw))
         found = int(float(match[1]) * _BYTES[match[2] or ""]) if match else -1
         if not low <= found <= high:
-            problem = f"must be a size, not {_kind(raw)}" if match is None else "is out of range"
+            problem = f"must be a size, not {_kind(raw)}" if match is None else _OUT
             raise self.fault(problem, f"As in 10MiB or 1GiB; {low:,} to {high:,} bytes.")
         return found
 
     def percentage(self) -> float:
-        """Return a share from ``1%`` or ``0.5%``: more than 0, at most 1."""
+        """Return a share, 0 to 1, from ``1%`` or ``0.5%``."""
         match = _PERCENT.fullmatch(str(self.value))
-        share = float(match[1]) / 100 if match else 0.0
-        if not 0 < share <= 1:
-            raise self.fault(f"must be a percentage, not {_kind(self.value)}", "As in 1%.")
+        share = float(match[1]) / 100 if match else -1.0
+        if not 0 <= share <= 1:
+            kind = _kind(self.value)
+            problem = f"must be a percentage, not {kind}" if match is None else _OUT
+            raise self.fault(problem, "As in 1%; 0% to 100%.")
         return share
 
     def wholes(self, low: int, high: int) -> tuple[int, ...]:
         """Return a list of 1 to 20 whole numbers between ``low`` and ``high``."""
         value = self.value
-        if not isinstance(value, list | tuple) or not 0 < len(value) <= 20:
-            raise self.fault(f"must be a list of numbers, not {_kind(value)}", f"{low} to {high}.")
+        hint = f"1 to {_MOST_NUMBERS} numbers from {low} to {high}."
+        if not isinstance(value, list | tuple):
+            raise self.fault(f"must be a list of numbers, not {_kind(value)}", hint)
+        if not 0 < len(value) <= _MOST_NUMBERS:
+            raise self.fault(f"has {len(value)} entries" if value else "is empty", hint)
         return tuple(
             replace(self, value=item, path=(*self.path, str(at))).whole(low, high)
             for at, item in enumerate(value)
@@ -150,8 +163,10 @@ class Document:
         if self.missing:
             return ()
         value = self.value
-        if not isinstance(value, list | tuple) or len(value) > 100:
+        if not isinstance(value, list | tuple):
             raise self.fault(f"must be a list, not {_kind(value)}", hint)
+        if len(value) > _MOST_TEXTS:
+            raise self.fault(f"has {len(value)} entries", f"{_MOST_TEXTS} at most. {hint}")
         for item in value:
             if not isinstance(item, str) or not check(item):
                 raise self.fault(f"{shown(str(item))} does not belong here", hint)
