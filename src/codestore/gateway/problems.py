@@ -55,6 +55,8 @@ class Problem:
 
 
 _RETRY_SOON = (("retry-after", "1"),)
+_RETRY_LATER = (("retry-after", "10"),)
+"""What was silent for so long is seldom well within a second."""
 PROBLEMS = (
     Problem(
         status=AMBIGUOUS,
@@ -154,7 +156,10 @@ PROBLEMS = (
         title="The service did not answer in time",
         detail="The service sent nothing for too long.",
         hint="cs events shows what happens to the deployment.",
+        headers=_RETRY_LATER,
     ),
+    # No retry-after: RFC 9110 (15.5.14) has it where the condition is temporary, and here it never
+    # is. What is too large now will be too large later.
     Problem(
         status=413,
         code="too_large",
