@@ -125,8 +125,10 @@ def test_to_pause_is_undone_by_resuming(cs: Cs, stage: Stage, command: str, undo
     assert script.err == f"Undo: {undo} {HERE}\n"
 
 
-def accept_abort(stage: Stage, *ends: Any, **how: Any) -> None:
-    undo = "cs project:service:roll shop blog --env production --version 0.0.3"
+AGAIN = "cs project:service:roll shop blog --env production --version 0.0.3"
+
+
+def accept_abort(stage: Stage, *ends: Any, undo: str = AGAIN, **how: Any) -> None:
     change = samples.change(samples.rollout(**how), "production", undo=undo)
     stage.on("POST", f"{AT}rollout/abort", told(change, 202))
     stage.on(*WATCH, stream(("event", samples.event("step_done", "production")), *ends))
@@ -158,6 +160,7 @@ def test_an_abort_of_what_failed_by_itself_is_done_as_well(cs: Cs, stage: Stage)
             "hint  To go back: cs project:service:roll shop blog --env production --version 0.0.2",
         ),
         (None, "code"),
+        ("0.0.3", "code"),  # it was given other secrets
     ],
 )
 def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(
@@ -168,7 +171,19 @@ def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(
     assert (run.code, run.out) == (1, "")
     assert "0.0.3 serves in production." in run.err
     assert hint in run.err
+    assert ("--version" in run.err) is ("To go back" in hint)
     assert "too_late" in run.err
+
+
+@pytest.mark.parametrize("how", [(), ("-o", "json")])
+def test_an_abort_that_leaves_nothing_to_undo_says_so_by_silence(
+    cs: Cs, stage: Stage, how: tuple[str, ...]
+) -> None:
+    ended = ("end", samples.conclusion("production", problem=ABORTED))
+    accept_abort(stage, ended, undo="", from_version="0.0.3")
+    run = cs("rollout:abort", *HERE.split(), *how)
+    assert (run.code, run.err) == (0, "")
+    assert "Undo" not in run.out
 
 
 def test_a_detached_abort_does_not_wait(cs: Cs, stage: Stage) -> None:

@@ -234,7 +234,7 @@ def test_two_pushes_at_once(platform: Platform, gated: Small) -> None:
             assert (answer.status_code, answer.json()["code"]) == (409, "busy")
     problem = gated.push_refused()
     assert problem["code"] == "busy"
-    assert "private is held by owner since" in problem["detail"]
+    assert "private is being changed by owner since" in problem["detail"]
     assert "push 0.0.2" in problem["detail"]
     assert "cs events" in problem["hint"]
     assert platform.refused("promote", "gated")["code"] == "busy"
@@ -258,7 +258,7 @@ def test_a_push_during_a_promotion(platform: Platform, gated: Small) -> None:
     assert deployment["state"] == "deploying"
     problem = gated.push_refused()
     assert problem["code"] == "busy"
-    assert "demo is held by owner" in problem["detail"]
+    assert "demo is being changed by owner" in problem["detail"]
     assert "promote 0.0.2" in problem["detail"]
     assert platform.refused("promote", "gated")["code"] == "busy"
     platform.cs("project:create", "impatient")

@@ -11,7 +11,8 @@ from codestore.actions.office import (
     find_service,
 )
 from codestore.actions.places import Found, inclusion, members, require_inclusion
-from codestore.actions.services import NO_WAY_BACK, born, find_version, nothing_live, refuse_same
+from codestore.actions.services import born, find_version, nothing_live, refuse_same
+from codestore.actions.undoing import roll_back
 from codestore.domain.canary import Canary
 from codestore.domain.deployments import Deployment, doomed, require_idle, retargeted
 from codestore.domain.environments import POLICIES, PROJECT_KINDS, Environment, Kind, project_kind
@@ -166,7 +167,7 @@ async def promote_in_project(
         await office.audit(
             records, user, "project:service:promote", _path(project, service), wish.reason
         )
-    return Included(project, service, (after,), _undo_roll(project, service, target))
+    return Included(project, service, (after,), roll_back(Found(service, project, target)))
 
 
 def _canary(version: Version, kind: Kind, entry: Entry) -> Canary | None:
@@ -200,7 +201,7 @@ async def roll_in_project(
         await office.audit(
             records, user, "project:service:roll", _path(project, service), wish.reason
         )
-    return Included(project, service, (after,), _undo_roll(project, service, target))
+    return Included(project, service, (after,), roll_back(Found(service, project, target)))
 
 
 async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Included:
@@ -222,13 +223,3 @@ async def exclude(office: Office, user: User, ref: str, service_ref: str) -> Inc
 
 def _path(project: Project, service: Service) -> str:
     return f"{project.name}/{service.name}"
-
-
-def _undo_roll(project: Project, service: Service, before: Deployment) -> str:
-    live = before.status.live
-    if live is None:
-        return NO_WAY_BACK
-    return (
-        f"cs project:service:roll {project.name} {service.name} "
-        f"--env {before.kind} --version {live.number}"
-    )

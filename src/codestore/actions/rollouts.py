@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from codestore.actions.office import Office
 from codestore.actions.places import Found, Place, find_place
+from codestore.actions.undoing import NOTHING_TO_UNDO, roll_to
 from codestore.domain.dials import Dials
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind, event_of
@@ -17,7 +18,7 @@ from codestore.domain.services import User
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """An abort that was accepted: of which change, and the command that makes it again."""
+    """An abort that was accepted: of which change, and the command that makes it again, if any."""
 
     found: Found
     undo: str
@@ -117,9 +118,14 @@ def _require_change(found: Found) -> None:
 
 
 def _again(found: Found) -> str:
-    """Return the command that wants the version that is given up again, although it is marked."""
+    """Return the command that wants the version that is given up again, although it is marked.
+
+    A change of secrets or of a password replaces a version by itself: that one goes on serving.
+    """
     spec, kind = found.deployment.spec, found.deployment.kind
+    live = found.deployment.status.live
+    if live is not None and live.number == spec.number:
+        return NOTHING_TO_UNDO
     if found.project is None and kind is Kind.DEMO:
         return f"cs promote {found.service.name}"
-    command = "service:roll" if found.project is None else "project:service:roll"
-    return f"cs {command} {found.arguments} --version {spec.number}"
+    return roll_to(found, spec.number)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codestore.actions.office import Office, emit_asked, find_deployment, find_service
+from codestore.actions.places import Found
+from codestore.actions.undoing import roll_back
 from codestore.domain.deployments import Deployment, Spec, Wish, doomed, require_idle, retargeted
 from codestore.domain.environments import SERVICE_KINDS, Environment, Kind
 from codestore.domain.faults import Fault, conflict, invalid, not_found
@@ -12,7 +14,6 @@ from codestore.domain.services import Project, Service, User, require_owner
 from codestore.domain.versions import History, Number, Seal, Version, next_number
 from codestore.ports import Records
 
-NO_WAY_BACK = ""  # nothing served before: only a removal would undo it, with all data
 NOTES_LIMIT = 10_000  # characters
 
 
@@ -95,7 +96,7 @@ async def push(office: Office, user: User, ref: str, sent: Submission) -> tuple[
         await records.put(version, private)
         await emit_asked(records, wish, private)
         await office.audit(records, user, "push", service.name, wish.reason)
-    return Accepted(service, (private,), _undo_roll(service, before)), version
+    return Accepted(service, (private,), roll_back(Found(service, None, before))), version
 
 
 async def promote(office: Office, user: User, ref: str) -> Accepted:
@@ -115,7 +116,7 @@ async def promote(office: Office, user: User, ref: str) -> Accepted:
         await records.put(after)
         await emit_asked(records, wish, after)
         await office.audit(records, user, "promote", service.name, wish.reason)
-    return Accepted(service, (after,), _undo_roll(service, demo))
+    return Accepted(service, (after,), roll_back(Found(service, None, demo)))
 
 
 async def roll(office: Office, user: User, ref: str, environment: str, number: str) -> Accepted:
@@ -141,7 +142,7 @@ async def roll(office: Office, user: User, ref: str, environment: str, number: s
         await records.put(after)
         await emit_asked(records, wish, after)
         await office.audit(records, user, "service:roll", service.name, wish.reason)
-    return Accepted(service, (after,), _undo_roll(service, before))
+    return Accepted(service, (after,), roll_back(Found(service, None, before)))
 
 
 async def remove_service(office: Office, user: User, ref: str) -> Accepted:
@@ -265,10 +266,3 @@ def _version(
         pushed_by=user.name,
         pushed_at=office.clock.now(),
     )
-
-
-def _undo_roll(service: Service, before: Deployment) -> str:
-    live = before.status.live
-    if live is None:
-        return NO_WAY_BACK
-    return f"cs service:roll {service.name} --env {before.kind} --version {live.number}"

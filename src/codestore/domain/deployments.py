@@ -226,14 +226,14 @@ def rescaled(deployment: Deployment, count: int | None) -> Deployment:
 
 
 def require_idle(deployment: Deployment) -> None:
-    """Refuse a change while another one is under way, naming who holds it and since when."""
+    """Refuse a change while another one is under way, naming who asked for that and when."""
     if not deployment.busy:
         return
     spec = deployment.spec
     raise conflict(
         "busy",
         "Another change is under way",
-        f"{deployment.kind} is held by {spec.asked_by} since "
+        f"{deployment.kind} is being changed by {spec.asked_by} since "
         f"{spec.asked_at:%Y-%m-%d %H:%M:%S} UTC: {spec.reason}.",
         "Wait until it has ended (cs events -f), then try again.",
     )

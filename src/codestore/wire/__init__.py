@@ -213,7 +213,7 @@ class Change(Generic[T]):
     """The answer to a change that was accepted: what it is about, what to wait for, the way back.
 
     ``document`` tells of now; when the wait is over, its deployments are told anew. ``undo`` is
-    empty when nothing served before.
+    empty when nothing served before, or there is nothing to undo.
     """
 
     document: T

@@ -103,7 +103,8 @@ def abort(
     session.output.answer(found, rollout)
     if detach:
         going_on(session, change["waits"])
-    session.output.aside(f"Undo: {change['undo']}")
+    if change["undo"]:
+        session.output.aside(f"Undo: {change['undo']}")
 
 
 @commands.add("hold", "cs hold shop blog --env production --reason 'until the fair is over'")
@@ -165,10 +166,11 @@ def _require_given_up(conclusion: Document, found: Document, place: Place) -> No
     if not conclusion["succeeded"]:
         return
     before = found["from_version"]
+    way_back = before is not None and before != found["to_version"]
     command = "service:roll" if place.environment in _ALONE else "project:service:roll"
     raise refused(
         "too_late",
         "It went live a moment before",
         f"{found['to_version']} serves in {place.environment}.",
-        f"To go back: cs {command} {place.words} --version {before}" if before else "",
+        f"To go back: cs {command} {place.words} --version {before}" if way_back else "",
     )
