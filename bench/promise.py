@@ -88,7 +88,7 @@ async def thirteen_months(store: PostgresStore, server: RunningServer, most: int
             for id_ in ids
         ]
         async with store.begin() as records:
-            await records.tallies.add(batch, Look(start, "bench"))
+            await records.tallies.add(batch, Look(start, "bench"), {})
         start, hours = start + HOUR, hours + 1
     each = (size(server) - empty) / SAMPLE
     heap = size(server, "pg_relation_size") / SAMPLE
@@ -130,7 +130,7 @@ async def fill(store: PostgresStore, deployments: int, promised: int) -> list[De
             Hour(each.id, start, (300,) * 60, (int(failing), *[0] * 59)) for each in held[:promised]
         ]
         async with store.begin() as records:
-            await records.tallies.add(batch, Look(start, "bench"))
+            await records.tallies.add(batch, Look(start, "bench"), {})
         start += HOUR
     return held
 

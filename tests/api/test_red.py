@@ -117,7 +117,7 @@ async def test_everything_is_read_from_the_gateway_and_from_what_was_counted(
         before = month_of(NOW) - SECOND
         hours = spread(shop.id, Tally(1000, 1), NOW, NOW + SECOND)
         hours += spread(shop.id, Tally(7, 7), before, before)
-        await records.tallies.add(hours, Look(NOW, "test"))
+        await records.tallies.add(hours, Look(NOW, "test"), {})
     stage.world.traffic.counted = {private.hash: COUNTED, shop.hash: replace(COUNTED, failures=7)}
     text = (await web.get("/metrics")).text
     failures = {

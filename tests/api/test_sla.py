@@ -44,7 +44,7 @@ async def counted(
         for hour in spread(deployment.id, Tally(*pair), at, at + SECOND)
     ]
     async with stage.world.doors.store.begin() as records:
-        await records.tallies.add(hours, Look(NOW, "test"))
+        await records.tallies.add(hours, Look(NOW, "test"), {})
 
 
 async def sla(web: httpx.AsyncClient, **query: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class GuardedRecords:
         self._inner = inner
         self.get, self.find, self.events = inner.get, inner.find, inner.events
         self.lock, self.tallies, self.trail = inner.lock, inner.tallies, inner.trail
+        self.forget = inner.forget
 
     async def put(self, *nouns: Noun) -> None:
         for noun in nouns:

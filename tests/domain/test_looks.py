@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codestore.domain.canary import Tally
-from codestore.domain.looks import LATE, LONGEST, SLACK, Look, came, came_late, spread, to_remember
+from codestore.domain.looks import (
+    LATE,
+    LONGEST,
+    SLACK,
+    Look,
+    came,
+    came_late,
+    spread,
+    to_forget,
+    to_remember,
+)
 from codestore.domain.promise import MINUTE, MOST, Hour
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -171,6 +181,23 @@ def test_only_what_changed_is_to_be_remembered() -> None:
     anew = look(15, "r2", a=(5, 1))
     assert to_remember(before, anew) == to_remember(None, anew) == anew
     assert to_remember(None, look(15, a=(0, 0))) == look(15)
+
+
+def test_a_source_that_is_not_told_any_more_is_to_be_forgotten() -> None:
+    before = look(0, a_1=(5, 1), a_2=(9, 0), b_1=(3, 0))
+    now = look(15, a_2=(9, 0), a_3=(1, 0), b_1=(3, 0))
+    assert to_forget(before, now, BORN) == {"a": {"1"}}
+    assert to_forget(before, before, BORN) == to_forget(None, now, BORN) == {}
+
+
+def test_what_a_look_leaves_out_is_forgotten_when_it_is_held_no_more() -> None:
+    before, now = look(0, a_1=(5, 1), b_1=(3, 0), b_2=(3, 0)), look(15, a_1=(5, 1))
+    assert to_forget(before, now, BORN) == {}
+    assert to_forget(before, now, ["a"]) == {"b": {"1", "2"}}
+
+
+def test_another_run_forgets_by_itself() -> None:
+    assert to_forget(look(0, a_1=(5, 1)), look(15, "r2", a_2=(1, 0)), BORN) == {}
 
 
 def test_a_minute_holds_its_most_and_no_more() -> None:

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codestore.domain.canary import Tally
-from codestore.gateway.counting import Ledger, by_hash, counters, owner, read_figures, tally, total
+from codestore.gateway.counting import (
+    SOURCES,
+    Ledger,
+    by_hash,
+    counters,
+    owner,
+    read_figures,
+    tally,
+    total,
+)
 from codestore.ports import Counters
 
 A, B = "a" * 32, "b" * 32
@@ -50,6 +59,18 @@ def test_whoever_was_one_too_many_is_taken_off():
     figures = {"completed": 10.0, "5xx": 6.0, "active_overflow": 4.0, "pending_overflow": 1.0}
     assert tally(figures) == Tally(requests=5, failures=1)
     assert counters(figures).answers == {"5xx": 1}
+
+
+def test_of_the_clusters_that_are_there_none_is_forgotten_for_one_that_has_gone():
+    ledger, main = Ledger({}), f"{A}-01234567"
+    for number in range(2 * SOURCES):
+        trial = f"{A}-{number}-89abcdef"
+        seen = {main: {"completed": 9.0}, trial: {"completed": 1.0}}
+        ledger.enter(seen, [A])
+        told = ledger.sources(A)
+        assert told[main] == Tally(9, 0)
+        assert told[trial] == Tally(1, 0)
+    assert len(told) == SOURCES
 
 
 # What happens: requests end (of a deployment and a name), a name is changed, somebody looks.

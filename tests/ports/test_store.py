@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -235,6 +236,32 @@ async def test_events_are_numbered_and_read_in_order(store: Store) -> None:
         assert start < found[0].sequence < found[1].sequence < found[2].sequence
         assert await records.events(found[0].sequence, 1) == found[1:2]
         assert await records.events(0, 2, newest=True, deployment=id_) == found[1:]
+
+
+async def test_old_events_are_forgotten_some_at_a_time(store: Store) -> None:
+    start, id_, old = await last(store), f"dep-{nouns.number()}", datetime(2001, 1, 1, tzinfo=UTC)
+    async with store.begin() as records:
+        await records.emit(*(nouns.event(id_, str(n), at=old) for n in range(3)))
+        await records.emit(nouns.event(id_, "new"))
+
+    async def forget(limit: int) -> int:
+        async with store.begin() as records:
+            return await records.forget(old + timedelta(seconds=1), limit)
+
+    with pytest.raises(RuntimeError):
+        async with store.begin() as records:
+            assert await records.forget(old + timedelta(seconds=1), 9) == 3
+            raise RuntimeError
+    async with store.begin() as records:
+        assert len(await records.events(start, 9, deployment=id_)) == 4
+        assert await records.forget(old, 9) == 0
+    assert [await forget(2) for _ in range(3)] == [2, 1, 0]
+    async with store.begin() as records:
+        (kept,) = await records.events(start, 9, deployment=id_)
+        await records.emit(nouns.event(id_, "next"))
+        found = await records.events(kept.sequence, 9, deployment=id_)
+    assert (kept.message, [each.message for each in found]) == ("new", ["next"])
+    assert kept.sequence == start + 4
 
 
 async def test_events_are_found_by_everything_they_belong_to(store: Store) -> None:

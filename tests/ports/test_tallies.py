@@ -8,7 +8,7 @@ import pytest
 from codestore.domain.canary import Tally
 from codestore.domain.looks import Look, spread
 from codestore.domain.promise import MINUTE, MINUTES, MOST, Hour
-from codestore.ports import Store
+from codestore.ports import Gone, Store
 from tests.ports.test_store import store
 from tests.store import nouns
 
@@ -37,9 +37,11 @@ def look(run: str = "", **totals: tuple[int, int]) -> Look:
     return Look(NOON, run or f"run-{nouns.number()}", told)
 
 
-async def add(store: Store, *hours: Hour, seen: Look | None = None) -> None:
+async def add(
+    store: Store, *hours: Hour, seen: Look | None = None, gone: Gone | None = None
+) -> None:
     async with store.begin() as records:
-        await records.tallies.add(hours, seen or look())
+        await records.tallies.add(hours, seen or look(), gone or {})
 
 
 async def hours_of(store: Store, deployment: str) -> list[Hour]:
@@ -170,12 +172,26 @@ async def test_another_run_makes_everything_before_it_void(store: Store) -> None
     assert await last(store) == anew
 
 
+async def test_sources_that_are_gone_are_forgotten_and_no_others(store: Store) -> None:
+    run = look().run
+    both = {"one": Tally(5, 1), "two": Tally(6, 0)}
+    await add(store, seen=Look(NOON, run, {"dep-a": both, "dep-b": both, "dep-c": both}))
+    gone = {"dep-a": ["two", "unheard of"], "dep-b": ["one", "two"], "dep-x": ["one"]}
+    await add(store, seen=Look(NOON, run, {"dep-a": {"one": Tally(7, 1)}}), gone=gone)
+    left = {"dep-a": {"one": Tally(7, 1)}, "dep-c": both}
+    assert await last(store) == Look(NOON, run, left)
+    await add(store, seen=Look(NOON, run, {"dep-b": {"one": Tally(1, 0)}}))  # it came again
+    assert await last(store) == Look(NOON, run, left | {"dep-b": {"one": Tally(1, 0)}})
+
+
 async def test_an_exception_undoes_hours_and_look_together(store: Store) -> None:
     id_, seen = fresh(), look(**{"dep-a": (5, 1)})
     await add(store, hour(id_, m1=(1, 0)), seen=seen)
     with pytest.raises(RuntimeError):
         async with store.begin() as records:
-            await records.tallies.add([hour(id_, m1=(1, 0))], look(**{"dep-a": (6, 1)}))
+            await records.tallies.add(
+                [hour(id_, m1=(1, 0))], look(**{"dep-a": (6, 1)}), {"dep-a": ["one"]}
+            )
             await records.tallies.prune(AGES[1])
             raise RuntimeError
     assert await hours_of(store, id_) == [hour(id_, m1=(1, 0))]
@@ -194,7 +210,7 @@ async def test_two_who_count_at_once_come_one_after_the_other(store: Store) -> N
             await asyncio.sleep(0.005)
             found = before.totals["dep-n"]["one"].requests + 1
             now = Look(NOON, seen.run, {"dep-n": {"one": Tally(found, 0)}})
-            await records.tallies.add([hour(id_, m1=(found, 0))], now)
+            await records.tallies.add([hour(id_, m1=(found, 0))], now, {})
 
     await asyncio.gather(*(count() for _ in range(8)))
     assert await hours_of(store, id_) == [hour(id_, m1=(sum(range(1, 9)), 0))]

@@ -22,7 +22,7 @@ from codestore.domain.faults import Fault, unavailable
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.promise import MINUTE, Hour
 from codestore.ports import Counters, Reading, Records
-from codestore.reconcile import counting
+from codestore.reconcile import counting, housekeeping
 from codestore.reconcile.counting import EVERY, count, judge, keep_count
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.housekeeping import tidy
@@ -148,6 +148,12 @@ class House:
     async def total(self, deployment: Deployment) -> tuple[int, int]:
         held = [hour.total for hour in await self.hours(deployment)]
         return sum(each.requests for each in held), sum(each.failures for each in held)
+
+    async def remembered(self) -> Mapping[str, Mapping[str, Tally]]:
+        """Return what the counters are known to have said."""
+        async with self.breaking.store.begin() as records:
+            seen = await records.tallies.last()
+        return {} if seen is None else seen.totals
 
     async def events(self) -> list[Event]:
         async with self.breaking.store.begin() as records:
@@ -314,6 +320,34 @@ async def test_sources_go_on_when_the_gateway_of_this_process_began_anew(
     house.proxy.counters[shop.hash] = Counters(sources={"one": Tally(131, 12)})
     await house.count(15)
     assert await house.total(shop) == (316, 25)
+
+
+async def test_sources_that_are_gone_are_forgotten_and_count_from_nothing_when_they_come_again(
+    house: House, shop: Deployment
+) -> None:
+    house.proxy.run = "the proxy's"
+    for sources, counted in (
+        ({"one": Tally(100, 10), "trial": Tally(50, 0)}, (150, 10)),
+        ({"one": Tally(100, 10)}, (150, 10)),
+        ({"one": Tally(101, 10), "trial": Tally(45, 2)}, (196, 12)),
+    ):
+        house.proxy.counters[shop.hash] = Counters(sources=sources)
+        await house.count(15)
+        assert await house.total(shop) == counted
+        assert await house.remembered() == {shop.id: sources}
+
+
+async def test_of_one_that_is_removed_nothing_is_remembered(house: House, shop: Deployment) -> None:
+    other = production()
+    await house.put(other)
+    for each in (shop, other):
+        house.proxy.serve(each.hash, 9)
+    await house.count(15)
+    async with house.breaking.store.begin() as records:
+        await records.remove(shop)
+    await house.count(15)
+    assert await house.remembered() == {other.id: {"": Tally(9, 0)}}
+    assert await house.total(shop) == (9, 0)
 
 
 async def test_one_that_a_reading_leaves_out_is_taken_up_where_it_was(
@@ -575,17 +609,22 @@ async def test_a_crash_while_judging_tells_an_alarm_once() -> None:
         assert burn_of(await house.get(shop)) is not None
 
 
-async def test_old_hours_are_thrown_away_when_the_house_is_tidied(
-    house: House, shop: Deployment
+async def test_old_hours_and_events_are_thrown_away_when_the_house_is_tidied(
+    house: House, shop: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(housekeeping, "FORGOTTEN", 2)
     house.proxy.serve(shop.hash, 5)
     await house.count(15)
+    async with house.breaking.store.begin() as records:
+        await records.emit(*(nouns.event(shop.id, str(n), at=NOON) for n in range(5)))
     house.clock.at = datetime(2027, 4, 30, 23, tzinfo=UTC)
     await tidy(house.doors, 1)
     assert await house.total(shop) == (5, 0)
+    assert len(await house.events()) == 5
     house.clock.at = datetime(2027, 5, 1, tzinfo=UTC)
     await tidy(house.doors, 1)
     assert await house.total(shop) == (0, 0)
+    assert await house.events() == []
 
 
 async def test_it_counts_and_judges_until_it_is_ended_and_looks_a_last_time(

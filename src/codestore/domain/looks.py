@@ -1,6 +1,6 @@
 """From what a gateway has counted to what came since it was last looked at, minute by minute."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -64,6 +64,22 @@ def to_remember(before: Look | None, now: Look) -> Look:
             if (reached := _reached(held, total)) != held:
                 totals.setdefault(id_, {})[name] = reached
     return replace(now, totals=totals)
+
+
+def to_forget(before: Look | None, now: Look, held: Collection[str]) -> dict[str, set[str]]:
+    """Return the sources that are remembered of each deployment, and need not be any more.
+
+    Of those that are ``held``, what this look does not tell though it tells of the deployment: a
+    source that comes again begins at zero. Of those that are not, everything.
+    """
+    if before is None or before.run != now.run:
+        return {}  # another run forgets all by itself
+    forgotten = {}
+    for id_, sources in before.totals.items():
+        told = now.totals.get(id_, sources if id_ in held else {})
+        if gone := sources.keys() - told.keys():
+            forgotten[id_] = gone
+    return forgotten
 
 
 def spread(deployment: str, tally: Tally, since: datetime, until: datetime) -> list[Hour]:

@@ -33,7 +33,7 @@ BUCKETS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_00
 """Upper bounds in milliseconds by which durations are told."""
 
 SOURCES = 64
-"""Clusters of a deployment, gone ones included, that are remembered: the newest."""
+"""Clusters of a deployment that are remembered: those that are there, and the newest gone ones."""
 
 _LINE = re.compile(
     r"^envoy_cluster_upstream_rq_(\w+)"
@@ -164,8 +164,10 @@ class Ledger:
                 gone += [figures, _negative(self._before.pop(name, {}))]
         self._last[hash_] = {name: _lasting(figures) for name, figures in clusters.items()}
         self._gone[hash_] = total(gone)
-        known = self._sources.get(hash_, {}) | {name: tally(f) for name, f in clusters.items()}
-        self._sources[hash_] = dict(list(known.items())[-SOURCES:])
+        known = self._sources.get(hash_, {})
+        gone_before = {name: seen for name, seen in known.items() if name not in clusters}
+        present = {name: tally(figures) for name, figures in clusters.items()}
+        self._sources[hash_] = dict(list((gone_before | present).items())[-SOURCES:])
         before = [_negative(self._before.get(name, {})) for name in clusters]
         return total([self._gone[hash_], *clusters.values(), *before])
 

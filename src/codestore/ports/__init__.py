@@ -12,7 +12,7 @@ from codestore.ports.gateway import Calls, Counters, Gateway, Reading, Traffic
 from codestore.ports.identities import Asked, Identities, Identity, Pending
 from codestore.ports.keyring import Keyring
 from codestore.ports.running import Driver, Intruder, Logs, Standby, Tasks
-from codestore.ports.store import EVERYTHING, N, Noun, Page, Records, Store, Tallies, Trail
+from codestore.ports.store import EVERYTHING, Gone, N, Noun, Page, Records, Store, Tallies, Trail
 from codestore.ports.vault import Vault
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Databases",
     "Driver",
     "Gateway",
+    "Gone",
     "Identities",
     "Identity",
     "Intruder",

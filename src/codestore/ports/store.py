@@ -25,6 +25,7 @@ Sealed = DataKey | SealedSecret | SecretSet
 Opening = Key | Client | Usage
 Verified = Verification | Release
 Noun = Person | Service | Project | Environment | Version | Deployment | Opening | Sealed | Verified
+Gone = Mapping[str, Collection[str]]  # sources of what was counted, by deployment
 EVERYTHING = "*"  # what a watch yields in place of an id: anything may have changed
 N = TypeVar(
     "N",
@@ -99,6 +100,12 @@ class Records(Protocol):
         deployments.
         """
 
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete at most so many events of before a time; return how many it were.
+
+        A sequence number is never given a second time.
+        """
+
     @property
     def tallies(self) -> "Tallies":
         """What was counted of requests, in the same transaction."""
@@ -117,10 +124,11 @@ class Tallies(Protocol):
     async def last(self) -> Look | None:
         """Return the last look. Until the transaction ends, nobody else gets it."""
 
-    async def add(self, hours: Sequence[Hour], look: Look) -> None:
+    async def add(self, hours: Sequence[Hour], look: Look, gone: Gone) -> None:
         """Add to what is there of these hours, and remember the look as the last one.
 
-        Totals it does not tell stay as they were, unless the run is another: then they go.
+        Totals it does not tell stay as they were, but those of the sources that are ``gone``. When
+        the run is another, all go.
         """
 
     async def hours(self, deployment: str, since: datetime, until: datetime) -> list[Hour]:

@@ -26,7 +26,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.events import EventKind, event_of
 from codestore.domain.faults import Fault
 from codestore.domain.keys import Client, Usage, counted
-from codestore.domain.looks import Look, came, came_late, to_remember
+from codestore.domain.looks import Look, came, came_late, to_forget, to_remember
 from codestore.domain.promise import PROMISED, Budget, hour_of, month_of
 from codestore.ports import Page, Reading, Records
 from codestore.reconcile.doors import Doors
@@ -66,7 +66,9 @@ async def count(doors: Doors) -> None:
     async with doors.store.begin() as records:
         before = await records.tallies.last()
         if not came_late(before, now):
-            await records.tallies.add(came(before, now, born), to_remember(before, now))
+            await records.tallies.add(
+                came(before, now, born), to_remember(before, now), to_forget(before, now, born)
+            )
 
 
 async def count_calls(doors: Doors) -> None:

@@ -1,7 +1,7 @@
 """What has to be done now and then: throw away what nobody names any more."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -13,6 +13,7 @@ from codestore.plan.keeping import ready_digests
 from codestore.reconcile.doors import Doors
 
 EVERY = 3600.0  # seconds
+FORGOTTEN = 5_000  # events in one transaction
 LOGS_KEPT = timedelta(days=30)
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ async def keep_house(doors: Doors, ready: int) -> None:
 
 
 async def tidy(doors: Doors, ready: int) -> None:
-    """Delete bundles of versions that are gone, and logs and counts that are old."""
+    """Delete bundles of versions that are gone; logs, counts and events that are old."""
     now = doors.clock.now()
     async with doors.store.begin() as records:
         await records.tallies.prune(kept_since(now))
@@ -40,3 +41,10 @@ async def tidy(doors: Doors, ready: int) -> None:
     runnable = ready_digests(versions, deployments, ready)
     await doors.builder.collect([version.digest for version in versions], runnable)
     await doors.logs.prune(now - LOGS_KEPT)
+    while await _forget(doors, kept_since(now)) == FORGOTTEN:
+        pass  # many small transactions instead of a long one
+
+
+async def _forget(doors: Doors, before: datetime) -> int:
+    async with doors.store.begin() as records:
+        return await records.forget(before, FORGOTTEN)

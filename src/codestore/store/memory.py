@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 
 from codestore.domain.deployments import Deployment
@@ -26,6 +27,7 @@ _BACKLOG = 1000
 
 _Table = dict[str, Noun]
 _Told = tuple[Event, str | None]  # with the organization of its service
+_Events = list[_Told | None]  # nothing where one is forgotten: the others keep their numbers
 
 
 class MemoryStore:
@@ -33,7 +35,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._tables: dict[type[Noun], _Table] = {kind: {} for kind in SHAPES}
-        self._events: list[_Told] = []
+        self._events: _Events = []
         self._ledger = Ledger()
         self._pages = Pages()
         self._turn = asyncio.Lock()
@@ -89,7 +91,7 @@ class MemoryRecords:
     """Implements the Records door; one transaction on the tables it is given."""
 
     def __init__(
-        self, tables: dict[type[Noun], _Table], events: list[_Told], ledger: Ledger, pages: Pages
+        self, tables: dict[type[Noun], _Table], events: _Events, ledger: Ledger, pages: Pages
     ) -> None:
         self.tallies = MemoryTallies(ledger)
         self.trail = MemoryTrail(pages)
@@ -99,6 +101,7 @@ class MemoryRecords:
         self._before: dict[type[Noun], _Table] = {}
         self._events = events
         self._events_before = len(events)
+        self._forgotten: dict[int, _Told] = {}
         self._broken: Fault | None = None
 
     async def get(self, kind: type[N], id_: str) -> N | None:
@@ -169,12 +172,21 @@ class MemoryRecords:
         check_filters(equal, EVENT_FIELDS)
         found = [
             event
-            for event, organization in self._events[after:]
+            for event, organization in filter(None, self._events[after:])
             if _told(event, organization, equal)
             and (during is None or during[0] <= event.at < during[1])
             and (among is None or event.deployment in among)
         ]
         return found[max(0, len(found) - limit) :] if newest else found[:limit]
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete at most so many events of before a time; return how many it were."""
+        old = ((n, told) for n, told in enumerate(self._events) if told and told[0].at < before)
+        found = dict(islice(old, limit))
+        for number in found:
+            self._events[number] = None
+        self._forgotten |= found
+        return len(found)
 
     def settle(self) -> None:
         """Raise what broke the transaction, if its owner caught that and went on."""
@@ -186,6 +198,8 @@ class MemoryRecords:
         self._tables.update(self._before)
         self.tallies.undo()
         self.trail.undo()
+        for number, told in self._forgotten.items():
+            self._events[number] = told
         del self._events[self._events_before :]
         self.changed.clear()
         self.spoken_of.clear()

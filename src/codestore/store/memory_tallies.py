@@ -7,6 +7,7 @@ from datetime import datetime
 from codestore.domain.canary import Tally
 from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
+from codestore.ports import Gone
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class MemoryTallies:
         """Return the last look."""
         return self._ledger.look
 
-    async def add(self, hours: Sequence[Hour], look: Look) -> None:
+    async def add(self, hours: Sequence[Hour], look: Look, gone: Gone) -> None:
         """Add to what is there of these hours, and remember the look as the last one."""
         ledger = self._ledger
         ledger.hours = dict(ledger.hours)
@@ -38,9 +39,11 @@ class MemoryTallies:
             ledger.hours[key] = hour if held is None else held.adding(hour)
         same = ledger.look is not None and ledger.look.run == look.run
         known = dict(ledger.look.totals) if same and ledger.look is not None else {}
+        for id_, names in gone.items():
+            known[id_] = {name: of for name, of in known.get(id_, {}).items() if name not in names}
         for id_, sources in look.totals.items():
             known[id_] = {**known.get(id_, {}), **sources}
-        ledger.look = replace(look, totals=known)
+        ledger.look = replace(look, totals={id_: held for id_, held in known.items() if held})
 
     async def hours(self, deployment: str, since: datetime, until: datetime) -> list[Hour]:
         """Return the hours of a deployment that begin between two times, oldest first."""

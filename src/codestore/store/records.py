@@ -143,6 +143,11 @@ class PostgresRecords:
         found = [replace(decode(Event, row.data), sequence=row.sequence) for row in rows]
         return found[::-1] if newest else found
 
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete at most so many events of before a time; return how many it were."""
+        old = select(EVENTS.c.sequence).where(EVENTS.c.at < before).limit(limit)
+        return (await self._run(delete(EVENTS).where(EVENTS.c.sequence.in_(old)))).rowcount
+
     async def settle(self) -> None:
         """Write what was kept back; the last thing before the commit.
 

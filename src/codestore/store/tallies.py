@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,11 +20,15 @@ from sqlalchemy.dialects import postgresql
 from codestore.domain.canary import Tally
 from codestore.domain.looks import Look
 from codestore.domain.promise import Hour
+from codestore.ports import Gone
 from codestore.store import locks
 from codestore.store.packing import packed, unpacked
 from codestore.store.statements import texts, upsert
 from codestore.store.tables import HOURS, LOOKS, TOTALS
 
+_FORGET: Final = delete(TOTALS).where(
+    TOTALS.c.deployment == bindparam("of"), TOTALS.c.source == bindparam("name")
+)
 Run = Callable[[Executable, Sequence[Mapping[str, Any]] | None], Awaitable[CursorResult[Any]]]
 
 
@@ -46,7 +50,7 @@ class PostgresTallies:
             held[row.source] = Tally(row.requests, row.failures)
         return Look(look.at.astimezone(UTC), look.run, totals)
 
-    async def add(self, hours: Sequence[Hour], look: Look) -> None:
+    async def add(self, hours: Sequence[Hour], look: Look, gone: Gone) -> None:
         """Add to what is there of these hours, and remember the look as the last one."""
         await self._alone()
         if hours:
@@ -59,6 +63,8 @@ class PostgresTallies:
             await self._run(upsert(HOURS), [_row(hour) for hour in sums.values()])
         if (await self._run(delete(LOOKS).where(LOOKS.c.run != look.run), None)).rowcount:
             await self._run(delete(TOTALS), None)
+        elif rows := [{"of": id_, "name": name} for id_ in gone for name in gone[id_]]:
+            await self._run(_FORGET, rows)
         await self._run(upsert(LOOKS), [{"run": look.run, "at": look.at}])
         if totals := _totals(look):
             await self._run(upsert(TOTALS), totals)
