@@ -65,6 +65,16 @@ def cs(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cs:
 
 
 @pytest.fixture
+def new_york(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Read in another zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+@pytest.fixture
 def golden() -> Callable[[str, str], None]:
     """Compare with a file; with GOLDEN=write in the environment, write it."""
 

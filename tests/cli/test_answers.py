@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from codestore.cli.view import moment
 from codestore.wire.people import OrganizationView, Verification
 from tests.cli import samples
 from tests.cli.conftest import Cs
@@ -170,3 +171,15 @@ def test_following_events_goes_on_where_the_list_ended(cs: Cs, stage: Stage) -> 
     run = cs("events", "-f", "-n", "1")
     assert [line.split()[4] for line in run.out.splitlines()] == ["asked", "live"]
     assert stage.asked("GET", "/api/events/stream")[0].query == {"after": ["41"]}
+
+
+def test_a_time_is_told_to_the_second_and_without_a_zone_in_utc() -> None:
+    assert moment("2026-03-08T02:59:01.5Z") == "2026-03-08 02:59:01"
+    assert moment("2026-03-08T03:59:01+01:00") == "2026-03-08 02:59:01"
+    assert moment(None) == "–"
+
+
+@pytest.mark.usefixtures("new_york")
+def test_in_another_zone_a_time_names_it_for_refusals_are_in_utc() -> None:
+    assert moment("2026-03-08T02:59:01Z") == "2026-03-07 21:59:01-05:00"
+    assert moment("2026-07-08T02:59:01Z") == "2026-07-07 22:59:01-04:00"

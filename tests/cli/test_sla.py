@@ -91,6 +91,14 @@ def test_a_month_is_shown_as_it_always_was(cs: Cs, stage: Stage, golden: Golden,
     assert stage.requests[0].query == {"project": ["shop"]}
 
 
+@pytest.mark.usefixtures("new_york")
+def test_minutes_are_told_in_the_zone_of_the_months_whatever_the_readers_is(
+    cs: Cs, stage: Stage, golden: Golden
+) -> None:
+    stage.on("GET", "/api/sla", told(FULL))
+    golden("sla--p-shop.table", cs("sla", "-p", "shop").out)
+
+
 def test_json_is_the_whole_document(cs: Cs, stage: Stage) -> None:
     stage.on("GET", "/api/sla", told(FULL))
     run = cs("sla", "-o", "json")

@@ -6,7 +6,7 @@ A view is light; drawing loads Rich, which takes longer than most commands.
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -47,10 +47,19 @@ def text(value: object) -> str:
 
 
 def moment(value: object) -> str:
-    """Return a time of the API's, in the reader's zone, to the second."""
+    """Return a time of the API's, in the reader's zone, to the second.
+
+    The zone is named by its offset, unless it is UTC: what the platform says itself is in UTC.
+    """
     if not value:
         return "–"
-    return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    told = datetime.fromisoformat(str(value)).astimezone().isoformat(" ", "seconds")
+    return told.removesuffix("+00:00")
+
+
+def utc(value: str) -> str:
+    """Return a time of the API's in UTC, to the second; whoever shows it names the zone."""
+    return f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def seconds(value: float) -> str:

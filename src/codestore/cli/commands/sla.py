@@ -19,9 +19,13 @@ OfMonth = Annotated[str | None, typer.Option("--month", help="An earlier month, 
 def sla(session: Session, project: OfProject = None, month: OfMonth = None) -> None:
     """Show how production kept its promise this month.
 
-    A request fails when the platform or the service answers with a 5xx, or nobody does. A month
-    is one of UTC; 13 are kept beside the present one. Below, the worst minutes, with what
-    happened in them or in the minute before.
+    A request fails when the platform or the service answers with a 5xx, or nobody does. It does
+    not when its caller gives up first: a service that hangs keeps its promise until the silence
+    lasts as long as its limit (idle_timeout, 300 s). One that is removed from a project and added
+    again begins anew, at 100 %.
+
+    All times are in UTC; 13 months are kept beside the present one. Below, the worst minutes, with
+    what happened in them or in the minute before.
     """
     query: Query = {"project": project, "month": month}
     found = session.client.get(path("sla"), query)

@@ -1,9 +1,12 @@
-"""How promises were kept in a month, and in which minutes they were not."""
+"""How promises were kept in a month, and in which minutes they were not.
+
+Months are those of UTC, so the minutes are told in UTC, too: each is in the month that is shown.
+"""
 
 from collections.abc import Iterator
 from math import floor
 
-from codestore.cli.view import Document, Row, Table, moment
+from codestore.cli.view import Document, Row, Table, utc
 
 _NONE = "Nothing is in production yet: cs project:service:promote PROJECT SERVICE --to production"
 
@@ -25,7 +28,7 @@ def promises(found: Document) -> Table:
         for each in found["services"]
     ]
     columns = (
-        "month",
+        "month (UTC)",
         "project",
         "service",
         "available",
@@ -41,7 +44,7 @@ def promises(found: Document) -> Table:
 def worst(found: Document) -> Table:
     """List the worst minutes, each with what happened in it or in the minute before."""
     rows = [row for minute in found["worst"] for row in _minute(minute)]
-    columns = ("worst minutes", "project", "service", "failed", "of", "what happened")
+    columns = ("worst minutes (UTC)", "project", "service", "failed", "of", "what happened")
     return Table(columns, rows, _calm(found))
 
 
@@ -51,9 +54,9 @@ def percent(share: float) -> str:
 
 
 def _minute(minute: Document) -> Iterator[Row]:
-    told = [f"{moment(event['at'])[11:]} {_event(event)}" for event in minute["events"]]
+    told = [f"{utc(event['at'])[11:]} {_event(event)}" for event in minute["events"]]
     yield (
-        moment(minute["at"])[:16],
+        utc(minute["at"])[:16],
         minute["project"],
         minute["service"],
         f"{minute['failures']:,}",
