@@ -13,7 +13,7 @@ import pytest
 from codestore.actions.queries import Seen
 from codestore.api import views
 from codestore.api.dials import limits_view, scale_view
-from codestore.domain.canary import Canary, Progress, Tally
+from codestore.domain.canary import Canary, Progress, Trial
 from codestore.domain.deployments import Deployment, Wish, doomed, retargeted
 from codestore.domain.dials import Dials
 from codestore.domain.environments import POLICIES, Environment, Kind
@@ -96,13 +96,14 @@ async def test_a_manifest_speaks_for_the_environment_it_names_only(shop: Shop) -
 
 
 async def test_how_far_it_has_come_is_told(shop: Shop) -> None:
-    shop.stage.world.traffic.canary = Tally(120, 3)
+    shop.stage.world.traffic.canary = Trial(120, 3, left=2, waiting=1)
     await shop.arrive(canary=LONG)
     await shop.promote()
     found = await shop.until(begun)
     assert found["under_way"]
     assert (found["from_version"], found["to_version"]) == ("0.0.1", "0.0.2")
     assert (found["requests"], found["failures"], found["asked_by"]) == (120, 3, "ada")
+    assert (found["left"], found["waiting"]) == (2, 1)
     canary = found["deployment"]["canary"]
     assert (canary["percent"], canary["next_percent"], canary["paused"]) == (5, 25, False)
     assert found["deployment"]["version"] == "0.0.1"
@@ -110,12 +111,12 @@ async def test_how_far_it_has_come_is_told(shop: Shop) -> None:
 
 
 async def test_too_many_failures_end_it_and_mark_it(shop: Shop) -> None:
-    shop.stage.world.traffic.canary = Tally(40, 30)
+    shop.stage.world.traffic.canary = Trial(40, 30)
     await shop.arrive(canary=LONG)
     ended = await shop.ended(await shop.promote())
     (problem,) = ended["problems"]
     assert problem["code"] == "canary_failed"
-    assert "30 of 40 requests" in problem["detail"]
+    assert "30 of the 40 requests" in problem["detail"]
     after = await shop.shown()
     assert (after["version"], after["state"], after["hold"]) == ("0.0.1", "ready", None)
     assert [mark["version"] for mark in after["marks"]] == ["0.0.2"]

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from codestore.domain.canary import Canary, Tally
+from codestore.domain.canary import Canary, Trial
 from codestore.domain.faults import unavailable
 from codestore.wiring.telling import canary_tally
 from tests.api.shop import Shop
@@ -24,8 +24,8 @@ async def test_it_is_what_the_proxy_counted_for_this_revision(shop: Shop) -> Non
     await shop.arrive(canary=LONG)
     await shop.promote()
     await shop.until(lambda found: (found["deployment"]["canary"] or {}).get("since"))
-    traffic.canary = Tally(300, 2)
-    assert await canary_tally(doors, id_) == Tally(300, 2)
+    traffic.canary = Trial(300, 2)
+    assert await canary_tally(doors, id_) == Trial(300, 2)
 
 
 async def test_a_proxy_that_does_not_answer_makes_no_error(
@@ -35,7 +35,7 @@ async def test_a_proxy_that_does_not_answer_makes_no_error(
     await shop.promote()
     await shop.until(lambda found: (found["deployment"]["canary"] or {}).get("since"))
 
-    async def away(hash_: str, revision: int) -> Tally:
+    async def away(hash_: str, revision: int) -> Trial:
         raise unavailable("away", "The proxy does not answer", "no answer")
 
     monkeypatch.setattr(shop.stage.world.traffic, "split", away)

@@ -14,7 +14,7 @@ from codestore.cli.output import Output
 from codestore.cli.steps import Steps
 from codestore.cli.view import size
 from codestore.cli.views.platform import event
-from codestore.cli.views.rollouts import limits, progress, scale
+from codestore.cli.views.rollouts import limits, progress, rollout, scale
 from codestore.domain.document import Document
 from codestore.wire import Problem
 from tests.cli import samples
@@ -273,6 +273,21 @@ def test_a_refusal_is_a_letter(cs: Cs, stage: Stage, command: str) -> None:
 def plain(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(told(value).body)
     return found
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "said"),
+    [
+        ({}, "120, of which 1 failed; at most 1 % may"),
+        ({"left": 2, "waiting": 7}, "1 % may; unanswered: 2 left, 7 waiting"),
+        ({"waiting": 7}, "1 % may; unanswered: 7 waiting"),
+    ],
+)
+def test_requests_of_a_canary_that_got_no_answer_are_shown(
+    unanswered: dict[str, int], said: str
+) -> None:
+    found = dict(rollout(plain(samples.rollout(**unanswered))).facts)
+    assert found["requests"].endswith(said)
 
 
 def test_how_far_a_canary_has_come_is_said_in_a_sentence() -> None:

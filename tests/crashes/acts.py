@@ -13,7 +13,7 @@ from codestore.actions.places import Place
 from codestore.actions.projects import Entry
 from codestore.actions.secrets import Where
 from codestore.actions.services import Submission
-from codestore.domain.canary import Canary, Tally
+from codestore.domain.canary import Canary, Trial
 from codestore.domain.deployments import Deployment, rescaled
 from codestore.domain.environments import PROJECT_KINDS, Kind
 from codestore.domain.events import EventKind, event_of
@@ -326,7 +326,7 @@ class Acts:
         if held is None or held.spec.canary is None or not held.busy:
             return
         world, revision = self.stage.world, held.spec.revision
-        world.traffic.canaries[held.hash, revision] = Tally(100, 50)
+        world.traffic.canaries[held.hash, revision] = Trial(100, 50)
         route = world.gateway.routes.get(held.hash)
         led = route is not None and route.split is not None and route.split.revision == revision
         if led and self._alone and not held.spec.removed:

@@ -101,6 +101,31 @@ async def test_one_that_is_not_admitted_or_drains_is_not_asked(quick: Stage) -> 
     writer.close()
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["the same", "the next of us"])
+async def test_one_that_has_proved_itself_is_asked_before_it_is_admitted(
+    quick: Stage, *, anew: bool
+) -> None:
+    """A canary: a share of the requests is led to it."""
+    id_ = deployment()
+    await quick.driver.start(workload(id_, health=HEALTH), 0)
+    await quick.reach(id_, InstanceState.READY)
+    await quick.driver.prove(id_, f"{id_}.1.0", HEALTH)
+    if anew:
+        await quick.driver.__aexit__()
+        async with quick.restarted() as other:
+            says(other, id_, "500")
+            await failing(other, id_, "/health answered 500")
+        return
+    says(quick, id_, "500")
+    await failing(quick, id_, "/health answered 500")
+    await quick.driver.admit(id_, f"{id_}.1.0")
+    says(quick, id_, "204")
+    await failing(quick, id_, None)
+    await quick.driver.drain(id_, f"{id_}.1.0")
+    await quick.reach(id_, InstanceState.ENDED)
+    assert not quick.driver.rounds._proved
+
+
 async def _asked_more(stage: Stage, id_: str, times: int = 5) -> None:
     """Return when a service has been asked so many times more."""
     goal = await asked(stage, id_) + times

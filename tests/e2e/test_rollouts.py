@@ -21,15 +21,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollouts")]
 HOLD = 6  # seconds: long enough for a pause to come in time on a busy machine
 PATIENCE = 60.0  # seconds, far more than anything here takes
 
-# Answers TEXT, with 200 to the health check in any case; /die ends it.
+# Answers TEXT (with status 0 never), with 200 to the health check in any case; /die ends it.
 APP = """
-import os
+import asyncio, os
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
     if scope["path"] == "/die":
         os._exit(7)
     status = 200 if scope["path"] == "/health" else STATUS
+    if not status:
+        await asyncio.Event().wait()
     await send({"type": "http.response.start", "status": status, "headers": []})
     await send({"type": "http.response.body", "body": b"TEXT"})
 """
@@ -152,12 +154,12 @@ class Fleet:
             time.sleep(0.3)
 
     @contextmanager
-    def called(self, threads: int = 3) -> Iterator[Callers]:
+    def called(self, threads: int = 3, timeout: float = 20) -> Iterator[Callers]:
         """Callers ask production all the time, over kept connections, until the block ends."""
         place, callers, done = self.production(), Callers(), threading.Event()
 
         def call() -> None:
-            with httpx.Client(headers={KEY: place["key"]}, timeout=20, verify=False) as web:
+            with httpx.Client(headers={KEY: place["key"]}, timeout=timeout, verify=False) as web:
                 while not done.wait(0.01):
                     try:
                         answer = web.get(place["url"])
@@ -249,6 +251,22 @@ def test_a_canary_that_fails_goes_back_by_itself_and_is_remembered(fleet: Fleet)
     again = fleet.platform.run(*fleet.promotion, "--force", "--no-canary", "-o", "json")
     assert again.returncode == 0, again.stderr
     assert fleet.ask() == (500, "two")
+
+
+def test_a_canary_that_hangs_does_not_go_on_and_is_given_up_when_its_callers_leave(
+    fleet: Fleet,
+) -> None:
+    number = fleet.arrive("two", status=0, rest=canary("[50, 100]", "1s"))
+    with fleet.called(timeout=5) as callers, fleet.promoting() as terminal:
+        found = fleet.until(lambda found: at_half(found) and found["waiting"] == 3)
+        assert (found["requests"], found["left"]) == (0, 0)
+        _, err = terminal.communicate(timeout=PATIENCE)
+    problem = json.loads(err.strip().splitlines()[-1])
+    assert problem["code"] == "canary_silent", err
+    assert f"callers that {number} got as a canary left without an answer" in problem["detail"]
+    assert {text for status, text in callers.answers if status == 200} == {"one"}
+    assert fleet.ask() == (200, "one")
+    assert [mark["version"] for mark in fleet.production()["marks"]] == [number]
 
 
 def test_paused_it_stays_at_its_share_and_resumed_it_goes_on(fleet: Fleet) -> None:

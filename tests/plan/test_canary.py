@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from codestore.domain.canary import Canary, Progress, Tally
+from codestore.domain.canary import Canary, Progress, Trial
 from codestore.domain.deployments import Deployment, Spec, as_live
 from codestore.domain.environments import Kind
 from codestore.domain.instances import Instance, InstanceState, View
@@ -27,6 +27,7 @@ CANARY = Canary(steps=(5, 50, 100), hold=60.0, error_rate=0.01)
 FOUR = {Kind.PRODUCTION: Override(min_instances=4)}
 MANIFEST = Manifest("blog", Run(RunKind.ASGI, ("app:app",)), database=False, overrides=FOUR)
 SHARED = (Endpoint("unix:shared"),)
+NONE = Trial()
 STARTING, READY, SERVING, FROZEN, DRAINING, ENDED = InstanceState
 
 
@@ -42,8 +43,8 @@ def rolling(canary: Canary | None = CANARY, **dials: object) -> Deployment:
     return replace(held, spec=wanted)
 
 
-def at_step(held: Deployment, step: int, since: datetime = NOW) -> Deployment:
-    return replace(held, status=replace(held.status, canary=Progress(step, since)))
+def at_step(held: Deployment, step: int, base: Trial = NONE) -> Deployment:
+    return replace(held, status=replace(held.status, canary=Progress(step, NOW, base, NOW)))
 
 
 def instance(
@@ -73,11 +74,11 @@ def to(percent: int, count: int) -> Split:
 
 
 def seen(
-    held: Deployment, *instances: Instance, split: Split | None = None, tally: Tally | None = None
+    held: Deployment, *instances: Instance, split: Split | None = None, trial: Trial | None = None
 ) -> Observed:
     revision = held.status.live.revision if held.status.live else 2
     route = routed(goal(held).route, SHARED, revision, split=split)
-    return Observed(View(instances, SHARED), artifact=True, route=route, canary=tally)
+    return Observed(View(instances, SHARED), artifact=True, route=route, canary=trial)
 
 
 def plan_of(held: Deployment, observed: Observed, seconds: float = 0) -> Plan:
@@ -187,8 +188,8 @@ def test_it_is_given_up_when_too_many_of_its_requests_fail(
     requests: int, failures: int, given_up: bool
 ) -> None:
     held = at_step(rolling(), 0)
-    tally = Tally(requests, failures)
-    observed = seen(held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), tally=tally)
+    trial = Trial(requests, failures)
+    observed = seen(held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), trial=trial)
     assert keys(plan_of(held, observed)) == (["give-up:canary_failed"] if given_up else [])
 
 
@@ -196,7 +197,7 @@ def test_a_few_failures_are_forgiven_when_the_rate_allows_them() -> None:
     canary = replace(CANARY, error_rate=0.1)
     held = at_step(rolling(canary), 0)
     observed = seen(
-        held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), tally=Tally(3, 2)
+        held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), trial=Trial(3, 2)
     )
     assert keys(plan_of(held, observed)) == []
 
@@ -258,7 +259,126 @@ def test_a_share_is_noted_once_with_the_time_it_was_reached() -> None:
     plan = plan_of(held, seen(held, *many(1, SERVING, 4), instance(2, READY)))
     outcomes = [Done(due.step, 0.0) for due in plan.due]
     after, news = fold(held, plan, outcomes, NOW)
-    assert after.status.canary == Progress(0, NOW)
+    assert after.status.canary == Progress(0, NOW, Trial(), NOW)
     assert [text for _, text, _ in news] == ["5 % of the requests go to 0.0.2"]
     later, none = fold(after, plan, outcomes, NOW + timedelta(seconds=30))
-    assert (later.status.canary, none) == (Progress(0, NOW), [])
+    assert (later.status.canary, none) == (after.status.canary, [])
+
+
+def judged(base: Trial, trial: Trial, seconds: float = 0) -> Plan:
+    """The second step has begun with a tally."""
+    held = at_step(rolling(), 1, base)
+    observed = seen(held, *many(1, SERVING, 4), *many(2, READY, 2), split=to(50, 2), trial=trial)
+    return plan_of(held, observed, seconds)
+
+
+def verdict(plan: Plan) -> tuple[str, str]:
+    (step,) = [due.step for due in plan.due if isinstance(due.step, GiveUp)]
+    return step.letter.code, step.letter.detail
+
+
+@pytest.mark.parametrize(
+    ("trial", "given_up"),
+    [
+        (Trial(100_009, 9), True),
+        (Trial(100_008, 8), False),
+        (Trial(101_000, 20), False),
+        (Trial(101_000, 21), True),
+    ],
+)
+def test_a_good_beginning_does_not_hide_what_fails_of_late(trial: Trial, given_up: bool) -> None:
+    plan = judged(Trial(100_000, 0), trial)
+    assert keys(plan) == (["give-up:canary_failed"] if given_up else [])
+    if given_up:
+        requests = trial.requests - 100_000
+        assert f"{trial.failures} of the last {requests} requests" in verdict(plan)[1]
+
+
+@pytest.mark.parametrize(
+    "trial", [Trial(900, 9), Trial(1100, 9, run="another")], ids=["fell", "another run"]
+)
+def test_counters_that_began_anew_are_judged_as_a_whole(trial: Trial) -> None:
+    assert keys(judged(Trial(1000, 0), trial)) == []
+
+
+@pytest.mark.parametrize(
+    ("trial", "given_up"),
+    [
+        (Trial(0, 0, left=2, waiting=500), False),
+        (Trial(0, 0, left=3), True),
+        (Trial(100, 0, left=11), False),
+        (Trial(98, 0, left=11), True),
+    ],
+)
+def test_it_is_given_up_when_too_many_callers_leave_unanswered(
+    trial: Trial, given_up: bool
+) -> None:
+    plan = judged(NONE, trial)
+    assert keys(plan) == (["give-up:canary_silent"] if given_up else [])
+
+
+def test_callers_who_leave_of_late_are_seen_after_a_good_beginning() -> None:
+    base = Trial(10_000)
+    assert keys(judged(base, replace(base, left=80))) == []
+    told = verdict(judged(base, replace(base, left=81)))
+    assert told == (
+        "canary_silent",
+        "81 of the last 81 callers that 0.0.2 got as a canary left without an answer.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "trial", "goes_on"),
+    [
+        (NONE, NONE, True),  # nobody comes
+        (NONE, Trial(0, waiting=1), False),  # nobody was answered in this step
+        (NONE, Trial(9, waiting=1), True),
+        (Trial(5), Trial(5), True),
+        (Trial(5), Trial(5, waiting=1), False),
+        (Trial(5, waiting=3), Trial(7, waiting=3), False),  # who came before waits still
+        (Trial(5, waiting=3), Trial(8, waiting=1), True),
+        (Trial(5, waiting=1), Trial(5, left=1), True),  # who has left needs no answer
+        (Trial(5, run="one"), Trial(1, waiting=1, run="two"), True),  # counted anew
+    ],
+)
+def test_it_does_not_go_on_while_requests_are_not_answered(
+    base: Trial, trial: Trial, goes_on: bool
+) -> None:
+    """Neither is it given up: they are slow, or a time-out will make failures of them."""
+    due = keys(judged(base, trial, 60))
+    assert due == (["prepare:d2", "start:2.2", "start:2.3"] if goes_on else [])
+
+
+def test_one_that_is_not_well_is_given_up_if_requests_are_led_to_it() -> None:
+    held = at_step(rolling(), 0)
+    sick = instance(2, READY, failing="/health answered 500")
+    led = plan_of(held, seen(held, *many(1, SERVING, 4), sick, split=to(5, 1)))
+    assert verdict(led) == (
+        "canary_sick",
+        "dep-1.2.0, which got requests as a canary, is not well: /health answered 500.",
+    )
+    plan = plan_of(rolling(), seen(rolling(), *many(1, SERVING, 4), sick))
+    assert keys(plan) == ["prove:dep-1.2.0", "publish"]
+
+
+def test_what_is_counted_of_late_begins_with_a_step_and_anew_every_ten_minutes() -> None:
+    held, trial = at_step(rolling(), 0, Trial(3)), Trial(40, 0)
+    observed = seen(held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), trial=trial)
+    plan = plan_of(held, observed)
+    soon = NOW + timedelta(minutes=9)
+    assert fold(held, plan, [], soon)[0].status.canary == held.status.canary
+    later = NOW + timedelta(minutes=10)
+    assert fold(held, plan, [], later)[0].status.canary == Progress(0, NOW, trial, later)
+    two = seen(held, *many(1, SERVING, 4), *many(2, READY, 2), split=to(5, 1), trial=trial)
+    plan = plan_of(held, two, 60)
+    after, _ = fold(held, plan, [Done(due.step, 0.0) for due in plan.due], soon)
+    assert after.status.canary == Progress(1, soon, trial, soon)
+
+
+@pytest.mark.parametrize("trial", [Trial(2), Trial(40, run="another")], ids=["fell", "run"])
+def test_with_new_counters_it_begins_anew_at_once(trial: Trial) -> None:
+    held = at_step(rolling(), 0, Trial(3))
+    observed = seen(held, *many(1, SERVING, 4), instance(2, READY), split=to(5, 1), trial=trial)
+    later = NOW + timedelta(seconds=1)
+    after, news = fold(held, plan_of(held, observed), [], later)
+    assert (after.status.canary, news) == (Progress(0, NOW, trial, later), [])

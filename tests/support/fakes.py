@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.environments import DatabaseLimits
 from codestore.domain.faults import failed, unavailable
 from codestore.domain.instances import Artifact
@@ -221,8 +221,8 @@ class FakeTraffic:
     now: Callable[[], datetime]
     quiet_since: datetime | None = None
     under_way: dict[str, int] = field(default_factory=dict)
-    canary: Tally = field(default_factory=Tally)
-    canaries: dict[tuple[str, int], Tally] = field(default_factory=dict)
+    canary: Trial = field(default_factory=Trial)
+    canaries: dict[tuple[str, int], Trial] = field(default_factory=dict)
     counted: dict[str, Counters] = field(default_factory=dict)
     away: bool = False
 
@@ -239,7 +239,7 @@ class FakeTraffic:
     async def loads(self, hashes: Collection[str]) -> Mapping[str, int]:
         return {hash_: self.under_way[hash_] for hash_ in hashes if hash_ in self.under_way}
 
-    async def split(self, hash_: str, revision: int) -> Tally:
+    async def split(self, hash_: str, revision: int) -> Trial:
         return self.canaries.get((hash_, revision), self.canary)
 
     async def calls(self) -> Calls:

@@ -14,7 +14,7 @@ from codestore.actions.office import Office
 from codestore.actions.queries import Seen, Selection
 from codestore.actions.waiting import Bulletin
 from codestore.api.acts import act_of
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.deployments import Deployment
 from codestore.domain.people import Token
 from codestore.domain.roles import require_role
@@ -37,7 +37,7 @@ class Desk:
     url_of: Callable[[str], str]
     plan_of: Callable[[Seen], Awaitable[PlanView | None]]
     status: Callable[[User], Awaitable[StatusView]]
-    tally_of: Callable[[str], Awaitable[Tally | None]]
+    tally_of: Callable[[str], Awaitable[Trial | None]]
     uploads: str
     reading: Callable[[Collection[str]], Awaitable[Reading]]
     let_in: Callable[[Iterable[Deployment]], Awaitable[None]]

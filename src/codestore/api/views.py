@@ -6,7 +6,7 @@ from codestore.actions.queries import Seen
 from codestore.api.dials import canary_view, hold_view, limits_view, marks_view, scale_view
 from codestore.api.problems import problem
 from codestore.api.standby import standby_view, wakes_views
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.deployments import Deployment
 from codestore.domain.environments import POLICIES, Environment, Policy
 from codestore.domain.events import Event
@@ -74,7 +74,7 @@ def deployment_view(seen: Seen, url_of: UrlOf) -> DeploymentView:
     )
 
 
-def rollout_view(deployment: Deployment, shown: DeploymentView, tally: Tally | None) -> RolloutView:
+def rollout_view(deployment: Deployment, shown: DeploymentView, trial: Trial | None) -> RolloutView:
     """Show the change under way, if there is one; a removal is none that goes anywhere."""
     spec = deployment.spec
     if not deployment.busy or spec.removed:
@@ -86,8 +86,10 @@ def rollout_view(deployment: Deployment, shown: DeploymentView, tally: Tally | N
         to_version=spec.number,
         asked_by=spec.asked_by,
         asked_at=spec.asked_at,
-        requests=tally.requests if tally else None,
-        failures=tally.failures if tally else None,
+        requests=trial.requests if trial else None,
+        failures=trial.failures if trial else None,
+        left=trial.left if trial else None,
+        waiting=trial.waiting if trial else None,
         aborted_by=spec.dials.aborted_by,
     )
 

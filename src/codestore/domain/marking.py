@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from codestore.domain.canary import Progress
+from codestore.domain.canary import Progress, Trial
 from codestore.domain.conditions import Condition, ConditionType, Truth, find, marked
 from codestore.domain.deployments import (
     Deployment,
@@ -160,12 +160,22 @@ def _remembering(remembered: tuple[Remembered, ...], live: Live) -> tuple[Rememb
     return (*others, Remembered(live.number, live.secrets))[-REMEMBERED:]
 
 
-def mark_canary(deployment: Deployment, step: int, now: datetime) -> Deployment:
+def mark_canary(deployment: Deployment, step: int, trial: Trial, now: datetime) -> Deployment:
     """A canary's share has reached a step; told twice, the first time counts."""
     status = deployment.status
     if status.canary is not None and status.canary.step == step:
         return deployment
-    return replace(deployment, status=replace(status, canary=Progress(step, now)))
+    return replace(deployment, status=replace(status, canary=Progress(step, now, trial, now)))
+
+
+def mark_looked(deployment: Deployment, trial: Trial, now: datetime) -> Deployment:
+    """A canary's requests were counted."""
+    progress = deployment.status.canary
+    if progress is None:
+        return deployment
+    return replace(
+        deployment, status=replace(deployment.status, canary=progress.looked(trial, now))
+    )
 
 
 def marking(marks: tuple[Mark, ...], new: Mark) -> tuple[Mark, ...]:

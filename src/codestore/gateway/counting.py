@@ -8,13 +8,15 @@ Which of its many counters are the right ones was found by trial, and is held by
   nobody could be reached, 504 if nothing came). A client that left before is in neither.
 - A request beyond ``max_requests`` is a 5xx there, although its caller is told 429. It is counted
   as overflow too, by which it can be taken off again.
+- ``upstream_rq_total`` counts a request when an instance gets it, ``upstream_rq_active`` until its
+  stream ends. A try that reached nobody is in neither, and no other is made a second time.
 - Refused keys, and whatever else is answered before a cluster is chosen, are in no cluster.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Tally, Trial
 from codestore.ports import Counters
 
 Figures = dict[str, float]
@@ -97,6 +99,18 @@ def tally(figures: Figures) -> Tally:
         requests=max(0, int(figures.get("completed", 0) - refused)),
         failures=max(0, int(figures.get("5xx", 0) - refused)),
     )
+
+
+def trial(figures: Figures, run: str) -> Trial:
+    """Tell what became of all requests, of those that were not answered, too.
+
+    Those who ``left`` may be more, by the streams that are open and the requests that could not be
+    handed to anybody.
+    """
+    counted = tally(figures)
+    silent = max(0, int(figures.get("total", 0)) - counted.requests)
+    left = max(0, silent - int(figures.get(_NOW, 0)))
+    return Trial(counted.requests, counted.failures, left, silent - left, run)
 
 
 def counters(figures: Figures) -> Counters:

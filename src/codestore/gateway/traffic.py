@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.faults import Fault
 from codestore.gateway.admin import EnvoyAdmin, away
 from codestore.gateway.clusters import split_name
-from codestore.gateway.counting import KEPT, Figures, Ledger, by_hash, counters, tally, total
+from codestore.gateway.counting import KEPT, Figures, Ledger, by_hash, counters, total, trial
 from codestore.ports import Calls, Reading
 
 SHORTEST, LONGEST = 0.1, 15.0  # seconds between two readings
@@ -73,11 +73,11 @@ class EnvoyTraffic:
         found = {hash_: counters(total(own.values())) for hash_, own in figures.items()}
         return {hash_: own.active for hash_, own in found.items() if own.active}
 
-    async def split(self, hash_: str, revision: int) -> Tally:
+    async def split(self, hash_: str, revision: int) -> Trial:
         """Return what became of the requests that a split led to a revision, while it lasts."""
         name = f"{split_name(hash_, revision)}-"
-        figures = await self._figures([hash_])
-        return tally(total(own for each, own in figures.items() if each.startswith(name)))
+        run, figures = await self._look([hash_])
+        return trial(total(own for each, own in figures.items() if each.startswith(name)), run)
 
     async def reading(self, hashes: Collection[str]) -> Reading:
         """Read all counters of these deployments. Within an epoch they never fall.

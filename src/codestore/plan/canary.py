@@ -8,7 +8,7 @@ were there. With the last step the rollout goes on as any other does.
 from datetime import datetime, timedelta
 from math import ceil
 
-from codestore.domain.canary import ALL, Canary, does_badly
+from codestore.domain.canary import ALL, Canary, Trial, failed, forsaken, stalls
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState, View
@@ -33,7 +33,8 @@ def share(deployment: Deployment, wanted: Wanted, observed: Observed, now: datet
         return ALL
     if status.canary is None:
         return canary.steps[0]
-    over = now >= held_until(deployment, canary) and not deployment.spec.dials.paused
+    over = now >= held_until(deployment, canary) and not _stalls(deployment, observed)
+    over = over and not deployment.spec.dials.paused
     return canary.steps[min(status.canary.step + over, len(canary.steps) - 1)]
 
 
@@ -46,19 +47,55 @@ def held_until(deployment: Deployment, canary: Canary) -> datetime:
 
 def failing(deployment: Deployment, wanted: Wanted, observed: Observed) -> GiveUp | None:
     """Say why the canary is to be given up, if that is so."""
-    canary, tally = wanted.canary, observed.canary
-    if canary is None or tally is None or not does_badly(canary, tally):
+    canary, trial, number = wanted.canary, observed.canary, deployment.spec.number
+    if canary is None:
         return None
-    number = deployment.spec.number
-    detail = (
-        f"{tally.failures} of {tally.requests} requests that {number} got as a canary failed; "
-        f"at most {canary.error_rate:.3%} of them may."
-    )
-    title = "The canary failed"
-    hint = "Mend it and promote again; cs logs shows what it printed."
     own, _ = of_revision(observed.view, wanted.revision)
     name = own[0].name if own else ""
-    return GiveUp(Letter(FaultKind.FAILED, "canary_failed", title, detail, hint), name)
+    for sick in _asked(own, wanted, observed):
+        if sick.failing is not None:
+            detail = f"{sick.name}, which got requests as a canary, is not well: {sick.failing}."
+            return _give_up("canary_sick", detail, sick.name)
+    if trial is None:
+        return None
+    base = _base(deployment)
+    if (bad := failed(canary, trial, base)) is not None:
+        last = "" if bad is trial else "last "
+        detail = (
+            f"{bad.failures} of the {last}{bad.requests} requests that {number} got as a canary "
+            f"failed; at most {canary.error_rate:.3%} of them may."
+        )
+        return _give_up("canary_failed", detail, name)
+    if (bad := forsaken(canary, trial, base)) is not None:
+        last = "" if bad is trial else "last "
+        detail = (
+            f"{bad.left} of the {last}{bad.requests + bad.left} callers that {number} got as a "
+            "canary left without an answer."
+        )
+        return _give_up("canary_silent", detail, name)
+    return None
+
+
+def _give_up(code: str, detail: str, instance: str) -> GiveUp:
+    hint = "Mend it and promote again; cs logs shows what it printed."
+    return GiveUp(Letter(FaultKind.FAILED, code, "The canary failed", detail, hint), instance)
+
+
+def _asked(own: list[Instance], wanted: Wanted, observed: Observed) -> list[Instance]:
+    """Return those that requests are led to as a canary."""
+    split = present(wanted, observed)
+    led = {each.address for each in split.endpoints} if split is not None else set()
+    return [i for i in answering(own) if i.private in led]
+
+
+def _base(deployment: Deployment) -> Trial:
+    progress = deployment.status.canary
+    return progress.base if progress is not None else Trial()
+
+
+def _stalls(deployment: Deployment, observed: Observed) -> bool:
+    """Whether requests are not answered: it is not known yet whether they will be."""
+    return observed.canary is not None and stalls(observed.canary, _base(deployment))
 
 
 def advancing(

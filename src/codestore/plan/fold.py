@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zlib import crc32
 
+from codestore.domain.canary import Trial
 from codestore.domain.conditions import ConditionType, find
 from codestore.domain.deployments import Deployment, State
 from codestore.domain.events import EventKind
@@ -18,6 +19,7 @@ from codestore.domain.marking import (
     mark_crashed,
     mark_failed,
     mark_live,
+    mark_looked,
     mark_returning,
     mark_standby,
     mark_wake_failed,
@@ -45,10 +47,12 @@ def fold(
     after = deployment
     news: list[News] = []
     for outcome in outcomes:
-        after, told = _learned(after, outcome, now)
+        after, told = _learned(after, outcome, plan, now)
         news += told
     if any(isinstance(outcome, Failed) for outcome in outcomes):
         return after, news
+    if plan.canary is not None:
+        after = mark_looked(after, plan.canary, now)
     if plan.returning is not None:
         after = mark_returning(after, plan.returning, now)
         return after, [*news, (EventKind.RETURNING, after.spec.reason, plan.returning)]
@@ -67,7 +71,7 @@ def fold(
 
 
 def _learned(
-    deployment: Deployment, outcome: Outcome, now: datetime
+    deployment: Deployment, outcome: Outcome, plan: Plan, now: datetime
 ) -> tuple[Deployment, list[News]]:
     """Return what one step's outcome changes, and what there is to tell of it."""
     match outcome:
@@ -82,7 +86,7 @@ def _learned(
             text = f"{instance} is replaced: {failing}"
             return _crashed(deployment, failing, now), [(EventKind.INSTANCE_ENDED, text, None)]
         case Done(step=Publish(split=Split(percent=percent))):
-            return _shared(deployment, percent, now)
+            return _shared(deployment, percent, plan.canary or Trial(), now)
         case Done(step=Refuse(letter)) if deployment.status.standby is not None:
             news: list[News] = [(EventKind.WAKE_FAILED, letter.detail, letter)]
             return mark_wake_failed(deployment, letter, now), news
@@ -111,12 +115,14 @@ def _migrated(deployment: Deployment, step: Migrate) -> Deployment:
     return replace(deployment, status=status)
 
 
-def _shared(deployment: Deployment, percent: int, now: datetime) -> tuple[Deployment, list[News]]:
+def _shared(
+    deployment: Deployment, percent: int, trial: Trial, now: datetime
+) -> tuple[Deployment, list[News]]:
     """Note that a canary has its share; the same share again is nothing new."""
     canary = deployment.spec.canary
     if canary is None or percent not in canary.steps:
         return deployment, []
-    after = mark_canary(deployment, canary.steps.index(percent), now)
+    after = mark_canary(deployment, canary.steps.index(percent), trial, now)
     if after == deployment:
         return deployment, []
     text = f"{percent} % of the requests go to {deployment.spec.number}"

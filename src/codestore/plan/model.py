@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.faults import Letter
 from codestore.domain.instances import View, Wake
 from codestore.domain.routing import Route
@@ -31,7 +31,7 @@ class Observed:
     routed: bool = False
     active: Mapping[str, int] = field(default_factory=dict)
     idle_since: datetime | None = None
-    canary: Tally | None = None
+    canary: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Plan:
 
     ``standby`` is how the deployment sleeps by then; ``None`` when it is awake.
     ``woke`` is the last wake that was observed. ``failing`` says what is wrong with an instance
-    that serves; ``returning`` why the version before is to come back.
+    that serves; ``returning`` why the version before is to come back; ``canary`` what had become of
+    a canary's requests.
     """
 
     due: tuple[Planned, ...] = ()
@@ -68,6 +69,7 @@ class Plan:
     woke: Wake | None = None
     failing: str | None = None
     returning: Letter | None = None
+    canary: Trial | None = None
 
     @property
     def empty(self) -> bool:

@@ -213,4 +213,5 @@ def _plan(
         serving=serving(instances),
         wanted=wanted.minimum,
         failing=unwell[0] if unwell else None,
+        canary=observed.canary,
     )

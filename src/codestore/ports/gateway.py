@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Tally, Trial
 from codestore.domain.routing import Route
 from codestore.domain.secret import Secret
 
@@ -95,7 +95,7 @@ class Traffic(Protocol):
         Raises an UNAVAILABLE fault when the proxy does not answer.
         """
 
-    async def split(self, hash_: str, revision: int) -> Tally:
+    async def split(self, hash_: str, revision: int) -> Trial:
         """Return what became of the requests that the split of a route led to a revision."""
 
     async def reading(self, hashes: Collection[str]) -> Reading:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.conditions import ConditionType, find
 from codestore.domain.deployments import Deployment, as_live
 from codestore.domain.dials import turned, undisturbed
@@ -200,7 +200,7 @@ def _idle_since(deployment: Deployment, wanted: Wanted, doors: Doors) -> datetim
     return doors.traffic.idle_since(deployment.hash, wanted.standby * IDLE_PRECISION)
 
 
-async def _canary(deployment: Deployment, doors: Doors) -> Tally | None:
+async def _canary(deployment: Deployment, doors: Doors) -> Trial | None:
     """Ask what became of the requests of a canary, while there is one."""
     if deployment.spec.canary is None or not deployment.busy:
         return None

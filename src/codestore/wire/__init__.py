@@ -278,7 +278,8 @@ class PlanView:
 class RolloutView:
     """The change under way in a deployment, if there is one.
 
-    ``requests`` and ``failures`` are those of its canary; null when there is none, or nobody knows.
+    ``requests`` were answered by its canary, ``failures`` of them badly; callers ``left`` without
+    an answer, at least so many; ``waiting`` have none yet. Null: there is none, or nobody knows.
     """
 
     deployment: DeploymentView
@@ -289,4 +290,6 @@ class RolloutView:
     asked_at: datetime | None = None
     requests: int | None = None
     failures: int | None = None
+    left: int | None = None
+    waiting: int | None = None
     aborted_by: str | None = None

@@ -24,7 +24,7 @@ from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.uv_command import Uv
 from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.deployments import Deployment
 from codestore.domain.services import User
 from codestore.drivers.process.driver import ProcessDriver
@@ -127,7 +127,7 @@ async def _run(
     async def plan_of(seen: Seen) -> PlanView | None:
         return await next_plan(doors, seen)
 
-    async def tally_of(id_: str) -> Tally | None:
+    async def tally_of(id_: str) -> Trial | None:
         return await canary_tally(doors, id_)
 
     url_of, uploads = doors.gateway.url, str(settings.uploads)

@@ -5,7 +5,7 @@ from collections import Counter
 
 from codestore import __version__
 from codestore.actions.queries import Seen
-from codestore.domain.canary import Tally
+from codestore.domain.canary import Trial
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.domain.services import User
@@ -46,7 +46,7 @@ async def platform_status(
     )
 
 
-async def canary_tally(doors: Doors, id_: str) -> Tally | None:
+async def canary_tally(doors: Doors, id_: str) -> Trial | None:
     """Tell what became of a canary's requests; ``None`` when there is none, or nobody knows."""
     async with doors.store.begin() as records:
         subject = await read_subject(records, doors, id_)

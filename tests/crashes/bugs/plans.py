@@ -196,20 +196,20 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "a canary does not wait",
         CANARY,
-        "over = now >= held_until(deployment, canary) and",
-        "over =",
+        "over = now >= held_until(deployment, canary) and not",
+        "over = not",
     ),
     Bug(
         "a pause is not heard",
         CANARY,
-        " and not deployment.spec.dials.paused",
+        "    over = over and not deployment.spec.dials.paused\n",
         "",
     ),
     Bug(
         "failures of a canary are not seen",
         CANARY,
-        "if canary is None or tally is None or not does_badly(canary, tally):",
-        "if True:",
+        "    if (bad := failed(canary, trial, base)) is not None:\n",
+        "    if (bad := None) is not None:\n",
     ),
     Bug(
         "a return from where it is held",

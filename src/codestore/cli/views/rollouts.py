@@ -92,4 +92,6 @@ def limits(found: Document) -> str:
 def _tally(found: Document, limit: str) -> str:
     if found["requests"] is None:
         return "not known"
-    return f"{found['requests']}, of which {found['failures']} failed; at most {limit} may"
+    told = f"{found['requests']}, of which {found['failures']} failed; at most {limit} may"
+    unanswered = [f"{found[name]} {name}" for name in ("left", "waiting") if found[name]]
+    return f"{told}; unanswered: {', '.join(unanswered)}" if unanswered else told

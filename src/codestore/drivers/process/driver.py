@@ -16,7 +16,7 @@ from codestore.drivers.process.asking import ask, refused
 from codestore.drivers.process.child import Child, ended, farewell
 from codestore.drivers.process.children import Children
 from codestore.drivers.process.disk import Disk
-from codestore.drivers.process.instances import instance_of, port_of, state_of, where
+from codestore.drivers.process.instances import instance_of, is_ready, port_of, state_of, where
 from codestore.drivers.process.launching import (
     FINAL_GRACE,
     on_port,
@@ -37,7 +37,7 @@ _AT_PORT = (InstanceState.SERVING, InstanceState.DRAINING)
 class ProcessDriver:
     """Instances as processes under the keeper. Open it with ``async with``.
 
-    Each that serves is asked ``every`` so many seconds whether it is well.
+    Each that serves, or is a canary, is asked ``every`` so many seconds whether it is well.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class ProcessDriver:
         loaded = asyncio.Event()
         self._tasks.append(asyncio.create_task(self.children.follow(self._keeper, loaded)))
         await loaded.wait()
+        for child in filter(is_ready, self.children.all()):  # the one before had these proved
+            self.rounds.follow(child.name)
         self._tasks.append(asyncio.create_task(self.standby.look_after()))
         self._tasks.append(asyncio.create_task(self.rounds.go()))
         self._tasks.append(asyncio.create_task(self.disk.watch()))
@@ -120,6 +122,7 @@ class ProcessDriver:
             raise unavailable("instance_gone", "The instance is gone", f"{instance} has no socket.")
         await self._while_alive(instance, probing.prove(address, health))
         self._require(instance)
+        self.rounds.follow(instance)
 
     async def admit(self, deployment: str, instance: str) -> None:
         """Tell it to accept from the shared socket, or make its port an endpoint."""

@@ -55,6 +55,11 @@ def serves(child: Child) -> bool:
     return child.label.kind == SERVICE and state_of(child) is InstanceState.SERVING and not leaving
 
 
+def is_ready(child: Child) -> bool:
+    """Whether this is an instance that is up and not admitted: a share may be led to it."""
+    return child.label.kind == SERVICE and state_of(child) is InstanceState.READY
+
+
 def port_of(child: Child) -> str:
     """Return the address of a child that listens on a port."""
     return f"{TCP}127.0.0.1:{child.port}"

@@ -1,4 +1,4 @@
-"""Rounds: whoever serves is asked again and again whether it is well.
+"""Rounds: whoever serves is asked again and again whether it is well, as a canary, too.
 
 At its own socket or port, so that no proxy counts it as traffic; over a connection of its own each
 time, so that nothing is left open which would keep it awake. Who is frozen, on its way out or
@@ -16,8 +16,9 @@ from functools import partial
 
 import structlog
 
+from codestore.drivers.process.child import Child
 from codestore.drivers.process.children import Children
-from codestore.drivers.process.instances import serves, where
+from codestore.drivers.process.instances import is_ready, serves, where
 from codestore.drivers.process.probing import OverloadedError, check
 
 EVERY = 10.0  # seconds from one question to the next
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Chart:
-    """What is known of one that serves. Times are those of the loop.
+    """What is known of one that is asked. Times are those of the loop.
 
     ``failing`` says what is wrong with it, if that is certain.
     """
@@ -52,6 +53,7 @@ class Rounds:
         self._changed = changed
         self._every = every
         self._charts: dict[str, Chart] = {}
+        self._proved: dict[str, int] = {}
         self._queue: list[tuple[float, str]] = []
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._alone: Counter[str] = Counter()
@@ -62,11 +64,20 @@ class Rounds:
         chart = self._charts.get(name)
         return chart.failing if chart else None
 
+    def follow(self, name: str) -> None:
+        """Ask one that has proved itself, too: who waits long to be admitted is a canary."""
+        child = self._children.get(name)
+        if child is not None:
+            self._proved[name] = child.pid
+            self.note(name)
+
     def note(self, name: str) -> None:
-        """Look whether a child serves now, or does no more. To be called when it has changed."""
+        """Look whether a child is to be asked now, or no more; to be called when it has changed."""
         child = self._children.get(name)
         chart = self._charts.get(name)
-        if child is None or child.label.health is None or not serves(child):
+        if child is None or child.label.health is None or not self._is_asked(child):
+            if child is None or child.ending is not None:
+                self._proved.pop(name, None)
             if chart:
                 self._forget(name)
         elif chart is None or chart.pid != child.pid:
@@ -110,6 +121,9 @@ class Rounds:
                 asking.cancel()
             await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
+    def _is_asked(self, child: Child) -> bool:
+        return serves(child) or (self._proved.get(child.name) == child.pid and is_ready(child))
+
     def _forget(self, name: str) -> None:
         self._charts.pop(name, None)
         if name in self._asking:
@@ -124,7 +138,7 @@ class Rounds:
                 return due - now
             heapq.heappop(self._queue)
             chart = self._charts.get(name)
-            if chart is None or chart.due != due:  # it serves no more, or again
+            if chart is None or chart.due != due:  # it is asked no more, or again
                 continue
             chart.due = self._next(due, now)
             heapq.heappush(self._queue, (chart.due, name))
