@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,7 @@ from codestore.settings import (
 API_SOCKET = "api"
 RUNS_ALREADY = 75  # exit code, as the keeper's
 GRACE = 10.0  # seconds for each order of processes
+PATIENCE = 1.0  # seconds for a port that is just being let go of
 
 
 def main() -> int:
@@ -95,7 +97,17 @@ def _keeper_lives(run: Path) -> bool:
 
 
 def _taken(host: str, port: int) -> str | None:
-    """Return why nobody could listen there now; said at once, it saves a minute of waiting."""
+    """Return why nobody could listen there now; said at once, it saves a minute of waiting.
+
+    The gateway of a keeper that was killed dies a moment after it.
+    """
+    until = time.monotonic() + PATIENCE
+    while (why := _refusal(host, port)) and time.monotonic() < until:
+        time.sleep(PATIENCE / 20)
+    return why
+
+
+def _refusal(host: str, port: int) -> str | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

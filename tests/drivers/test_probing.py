@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from codestore.domain.faults import Fault
 from codestore.domain.manifest import Health
 from codestore.drivers.process import probing
-from codestore.drivers.process.probing import OverloadedError, check
+from codestore.drivers.process.probing import OverloadedError, check, prove
 
 Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -152,3 +153,22 @@ async def test_when_we_are_overloaded_silence_says_nothing(path: Path) -> None:
     busy.cancel()
     async with answering(path.with_name("t"), status(500)) as address:  # but an answer does
         assert await check(address, Health("/health")) == "/health answered 500"
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"), [([status(500)], "answered 500"), ([], "did not answer")]
+)
+async def test_a_try_that_is_cut_short_says_less_than_the_answer_before(
+    path: Path, answers: list[bytes], told: str
+) -> None:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answers:
+            writer.write(answers.pop())
+        else:
+            await reader.read()  # silent until the other side hangs up
+
+    async with answering(path, reply) as address:
+        with pytest.raises(Fault) as refused:
+            await prove(address, Health("/well", 0.5))
+    assert f"GET /well {told} for 0.5 s" in refused.value.letter.detail
+    assert answers == []

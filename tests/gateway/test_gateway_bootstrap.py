@@ -1,6 +1,5 @@
 """The bootstrap file and the command: what Envoy starts with."""
 
-import asyncio
 import socket
 import subprocess
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
-from tests.gateway.conftest import answer
 
 
 @pytest.fixture
@@ -50,19 +48,3 @@ def test_a_path_that_is_too_long_for_a_socket_is_named():
     long = Path("/tmp/" + "x" * 110)
     with pytest.raises(ValueError, match="at most 107 bytes"):
         EnvoySettings(1, Path("/tmp/c"), long, Path("/tmp/a"))
-
-
-async def test_an_idle_connection_to_control_is_closed_by_the_gateway(stage):
-    """Were it closed by control, a request could be on its way at that very moment."""
-    closed = asyncio.Event()
-
-    async def serve(request, reader, writer):
-        writer.write(answer(b"served"))
-        await writer.drain()
-        assert await reader.read() == b""
-        closed.set()
-
-    stage.services[0].handler = serve
-    assert (await stage.get("/api/status")).text == "served"
-    async with asyncio.timeout(5):
-        await closed.wait()

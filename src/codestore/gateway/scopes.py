@@ -17,6 +17,7 @@ from envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOp
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
+    RetryPolicy,
     RouteAction,
     RouteMatch,
     VirtualHost,
@@ -53,6 +54,9 @@ LATER = 1.0
 """Seconds by which the patience with a silent client exceeds the one with a silent service."""
 MAX_REASON = 1_000
 """Characters of a reason that are passed on; Envoy takes 4 KiB at most."""
+_UNSEEN = "connect-failure,refused-stream,reset-before-request"
+_TRIES = UInt32Value(value=2)  # after the first
+_QUESTION = HeaderMatcher(name=":method", string_match=StringMatcher(exact="GET"))
 # Nobody behind the gateway sees these. Envoy itself adds one of the last two to each request.
 _OURS_ALONE = (KEY_HEADER, TARGET_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
@@ -79,11 +83,18 @@ def deployment_scope(route: Route) -> Any:
 def platform_scope(segment: str) -> Any:
     """Build the scope of one of the platform's own first path segments.
 
-    The front page is exactly ``/``: the first segment of ``//{hash}/`` is empty too.
+    The front page is exactly ``/``: the first segment of ``//{hash}/`` is empty too. A question
+    whose connection ends without an answer is asked again: the next control process is there soon,
+    and until then its socket takes whoever comes. A wish is not, since it may have been heard.
     """
     match = RouteMatch(path_separated_prefix=f"/{segment}") if segment else RouteMatch(path="/")
     action = RouteAction(cluster=CONTROL_CLUSTER, timeout=seconds(0), idle_timeout=seconds(0))
-    routes = [refusing_route(), EnvoyRoute(match=match, route=action)]
+    question = EnvoyRoute(match=match, route=action)
+    question.match.headers.append(_QUESTION)
+    question.route.retry_policy.CopyFrom(
+        RetryPolicy(retry_on=f"{_UNSEEN},reset", num_retries=_TRIES)
+    )
+    routes = [refusing_route(), question, EnvoyRoute(match=match, route=action)]
     made = _scope(f"platform/{segment}", segment, routes)
     _prepare(made.route_configuration.virtual_hosts[0])
     return made
@@ -100,8 +111,7 @@ def _prepare(host: Any, prefix: str | None = None) -> None:
         host.request_headers_to_add.add(
             header=told, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
         )
-    host.retry_policy.retry_on = "connect-failure,refused-stream,reset-before-request"
-    host.retry_policy.num_retries.value = 2
+    host.retry_policy.CopyFrom(RetryPolicy(retry_on=_UNSEEN, num_retries=_TRIES))
 
 
 def _scope(name: str, segment: str, routes: Sequence[Any]) -> Any:

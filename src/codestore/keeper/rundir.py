@@ -19,7 +19,7 @@ from codestore.keeper.errors import IN_USE, START, TOO_LONG, KeeperError
 LONGEST_PATH: Final = 107
 """Bytes in a Unix socket's path, at most; the kernel's limit."""
 _ASIDE: Final = "old-"
-_PATIENCE: Final = 0.5  # seconds for the lock
+_PATIENCE: Final = 3.0  # seconds for the lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def check_path(path: Path) -> Path:
 
 
 def _locked(held: int) -> bool:
-    # A child that a killed keeper forked and that is just dying may hold the lock for a moment.
+    # A keeper that is just ending may hold it for a moment, or a child of one that was killed.
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:

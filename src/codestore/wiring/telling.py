@@ -9,6 +9,8 @@ from codestore.domain.canary import Trial
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import Fault
 from codestore.domain.services import User
+from codestore.drivers.process.asking import refused
+from codestore.keeper.errors import KeeperError
 from codestore.keeper.protocol.client import KeeperClient
 from codestore.plan.explain import explain
 from codestore.reconcile.cycle import consider, goal, observe
@@ -25,9 +27,13 @@ async def platform_status(
 ) -> StatusView:
     """Tell how the platform is: ``ready`` when everything that it needs runs.
 
-    Deployments are counted of the user's organization only.
+    Deployments are counted of the user's organization only. Raises the fault of a keeper that
+    does not answer.
     """
-    listing = await keeper.list()
+    try:
+        listing = await keeper.list()
+    except KeeperError as error:
+        raise refused(error) from error
     children = {held.name: held for held in listing.children if held.running}
     async with doors.store.begin() as records:
         found = await records.find(Deployment, organization=user.organization)

@@ -34,13 +34,16 @@ async def prove(address: str, health: Health) -> None:
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + health.timeout
+    problem: str | None = "did not answer"
     while True:
+        patience = min(ONE_TRY, max(0.1, until - loop.time()))
         async with _Connection(address) as asked:
             try:
-                async with asyncio.timeout(min(ONE_TRY, max(0.1, until - loop.time()))):
+                async with asyncio.timeout(patience):
                     problem = await asked.problem(health)
             except TimeoutError:
-                problem = "did not answer"
+                if patience == ONE_TRY:  # one that was cut short says less than the one before
+                    problem = "did not answer"
         if problem is None:
             return
         if loop.time() + BETWEEN >= until:
