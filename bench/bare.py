@@ -20,7 +20,8 @@ from typing import NoReturn
 import psutil
 
 from bench.common import PATIENCE, Line
-from tests.support.platform import Platform, free_port
+from tests.support.platform import Platform
+from tests.support.ports import free_port
 
 POLL = 0.001  # seconds between two looks whether a port is open
 Ask = Callable[[Line], None]

@@ -20,7 +20,8 @@ import psutil
 
 from bench.common import PATIENCE, Line
 from bench.tools import need, need_packages
-from tests.support.platform import KEY, Platform, free_port
+from tests.support.platform import KEY, Platform
+from tests.support.ports import free_port
 
 NOT_OURS = ("LISTEN_", "CODESTORE_", "NOTIFY_SOCKET", "WOKEN_AT")
 UVICORN = (

@@ -48,7 +48,7 @@ def test_up_detached_waits_until_the_platform_is_ready(
         "fresh = pathlib.Path(sys.argv[2], 'profile.new')\n"
         f"fresh.write_text({profile!r})\n"
         "fresh.replace(fresh.with_name('profile.json'))\n"
-        "time.sleep(0.5)"
+        "time.sleep(5)"
     )
     pretend(monkeypatch, program)
     run = cs("up", "--detach", "--data", str(data), "--database-url", "postgresql://secret")

@@ -30,7 +30,7 @@ async def test_a_command_lives_from_its_port_to_its_end(
     assert ready.endpoints == ()
     await stage.driver.prove(id_, name, Health("/"))
     with pytest.raises(Fault, match="GET /broken answered 503"):
-        await stage.driver.prove(id_, name, Health("/broken", 0.1))
+        await stage.driver.prove(id_, name, Health("/broken", 1))
 
     await stage.driver.admit(id_, name)
     serving = await stage.driver.observe(id_)

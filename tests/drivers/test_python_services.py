@@ -126,11 +126,11 @@ async def test_the_letter_about_an_unhealthy_instance_tells_its_answer(stage: St
     await stage.driver.start(workload(id_), 0)
     await stage.reach(id_, InstanceState.READY)
     with pytest.raises(Fault) as refused:
-        await stage.driver.prove(id_, f"{id_}.1.0", Health("/broken", 0.1))
+        await stage.driver.prove(id_, f"{id_}.1.0", Health("/broken", 1))
     assert refused.value.letter.code == "unhealthy"
     assert "GET /broken answered 503" in refused.value.letter.detail
     with pytest.raises(Fault, match="GET /missing answered 404"):
-        await stage.driver.prove(id_, f"{id_}.1.0", Health("/missing", 0.1))
+        await stage.driver.prove(id_, f"{id_}.1.0", Health("/missing", 1))
 
 
 async def test_an_instance_that_dies_of_the_question_is_not_asked_again(stage: Stage) -> None:

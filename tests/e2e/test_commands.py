@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.services import Small
-from tests.support.platform import CS, Platform, free_port
+from tests.support.platform import CS, Platform
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # Each command with words that it takes; {dir} is the folder of the service "contract".

@@ -113,9 +113,7 @@ class Sleeper:
 
     def processes(self) -> list[psutil.Process]:
         """Its own, among the keeper's."""
-        keeper = psutil.Process(self.platform.status()["processes"]["keeper"])
-        home = str(self.home)
-        return [each for each in keeper.children() if each.environ().get("HOME") == home]
+        return [each for each, home in self.platform.homes().items() if home == self.home]
 
     def happened(self, kind: str, after: int = 0, text: str = "") -> dict[str, Any]:
         """Wait for an event after another one; return it."""
@@ -174,7 +172,7 @@ def own() -> Iterator[Platform]:
 
 
 def test_it_is_frozen_then_stopped_and_wakes_from_both(platform: Platform) -> None:
-    sleeper = Sleeper(platform, "rests")
+    sleeper = Sleeper(platform, "rests", standby=2, stop=6)
     first = sleeper.call()
     assert "server-timing" not in first.headers
     frozen = sleeper.asleep("frozen")
@@ -338,8 +336,8 @@ def test_a_wake_that_fails_tells_everybody_why_and_can_be_mended(platform: Platf
     logs = platform.run("logs", "-s", "broken", "-e", "private", "-n", "200").stdout
     assert "what it needs is not there" in logs and "The service did not start" in logs
     sleeper.marker.unlink()
-    until(lambda: sleeper.call().status_code == 200)  # its back-off is over
-    until(lambda: sleeper.info()["state"] == "ready")
+    # Its back-off is over; and it sleeps again soon.
+    until(lambda: sleeper.call().status_code == 200 and sleeper.info()["state"] == "ready")
 
 
 def test_a_service_that_always_crashes_is_not_started_over_and_over(platform: Platform) -> None:
@@ -411,7 +409,7 @@ def test_it_wakes_while_the_control_process_is_held_up(own: Platform) -> None:
     finally:
         os.kill(control, signal.SIGCONT)
     sleeper.happened("woken")
-    until(lambda: sleeper.info()["state"] == "ready")
+    until(lambda: sleeper.call().status_code == 200 and sleeper.info()["state"] == "ready")
 
 
 def test_a_restart_wakes_nobody(own: Platform) -> None:
@@ -425,7 +423,9 @@ def test_a_restart_wakes_nobody(own: Platform) -> None:
     assert sleeper.info()["state"] == "standby"
     assert sleeper.call().status_code == 200
     sleeper.asleep("stopped", sleeper.happened("woken")["sequence"])
-    os.kill(own.status()["processes"]["keeper"], signal.SIGKILL)
+    keeper = psutil.Process(own.status()["processes"]["keeper"])
+    keeper.kill()
+    psutil.wait_procs([keeper], timeout=PATIENCE)
     own.up()
     assert sleeper.info()["state"] == "standby"
     assert sleeper.call().status_code == 200

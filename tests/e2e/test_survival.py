@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -127,13 +126,8 @@ def test_a_killed_instance_is_started_again(own: Platform, blog: dict[str, Any])
 
 def instances(platform: Platform, deployment: str) -> list[psutil.Process]:
     """The instances of a deployment: children of the keeper with its working folder as home."""
-    keeper = psutil.Process(platform.status()["processes"]["keeper"])
-    found = []
-    for child in keeper.children():
-        home = child.environ().get("HOME", "")
-        if Path(home).parent.name == deployment:
-            found.append(child)
-    return found
+    homes = platform.homes()
+    return [child for child, home in homes.items() if home.parent.name == deployment]
 
 
 def test_when_the_keeper_is_killed_all_dies_and_up_brings_it_back(

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from codestore.domain.routing import Access, Endpoint, Route
 from codestore.domain.secret import Secret
 from codestore.gateway.bootstrap import EnvoySettings, envoy_command, write_bootstrap
 from codestore.gateway.envoy import EnvoyGateway
+from tests.support import ports
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 # Runs a command that is killed when its parent dies. Not a preexec_fn: that would fork this process
@@ -228,9 +228,7 @@ class Stage:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ports.free_port()
 
 
 @pytest.fixture

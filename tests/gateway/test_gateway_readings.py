@@ -121,7 +121,7 @@ async def test_counters_never_fall_under_load_either(stage, make_route):
                 dataclasses.replace(route, revision=revision, split=split),
             ):
                 await stage.gateway.publish(change)
-                await grown(seen, 20)
+                await grown(seen, 40)
                 found, *_ = await asyncio.gather(*(counted(stage) for _ in range(5)))
                 assert found.requests >= last.requests
                 assert all(found.answers[each] >= last.answers[each] for each in last.answers)

@@ -40,8 +40,7 @@ async def test_no_folder_of_a_control_group_is_left(empty_house: House) -> None:
     assert frozen_in(folder) == [str(pid)]
     await empty_house.kill()
     await gone(control)
-    assert folder.exists()
-    await empty_house.start()
+    await empty_house.start()  # if no other keeper of this machine has done it before
     assert not folder.exists()
     folder = own / f"codestore-{empty_house.keeper.pid}"
     assert await empty_house.end() == 0

@@ -198,10 +198,13 @@ def test_told_twice_it_leaves_at_once(house: House, plain: Path, number: signal.
 async def test_at_the_end_a_busy_websocket_hears_the_code_though_it_goes_on_sending(
     house: House, plain: Path
 ) -> None:
-    instance = house.ready(plain, *SERVE, CODESTORE_DRAIN="0.3")
+    instance = house.ready(plain, *SERVE, CODESTORE_DRAIN="1")
+    talking = asyncio.Barrier(9)
 
     async def chat() -> int | None:
         async with asyncio_connect(str(instance.private), "ws://service/") as connection:
+            await connection.send("hello")
+            await talking.wait()
             hearing = asyncio.create_task(_hear(connection))
             with contextlib.suppress(ConnectionClosed):
                 while not hearing.done():
@@ -210,7 +213,7 @@ async def test_at_the_end_a_busy_websocket_hears_the_code_though_it_goes_on_send
             return await hearing
 
     chats = [asyncio.create_task(chat()) for _ in range(8)]
-    await asyncio.sleep(0.1)  # they talk
+    await talking.wait()
     instance.drain()
     assert await asyncio.gather(*chats) == [1012] * 8
     assert instance.left() == 0

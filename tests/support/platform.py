@@ -8,27 +8,23 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from tests.support.ports import free_port
 from tests.support.ready import Ready
 
 ROOT = Path(__file__).parents[2]
 CS = Path(sys.executable).with_name("cs")
 EXAMPLES = ROOT / "examples"
 KEY = "x-user-authorization"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -127,6 +123,15 @@ class Platform:
         assert not done.stdout.strip(), done.stdout
         lines = done.stderr.strip()
         return json.loads(lines[lines.index("{") :])
+
+    def homes(self) -> dict[psutil.Process, Path]:
+        """Return the children of the keeper by process, with the home that each was given."""
+        keeper = psutil.Process(self.status()["processes"]["keeper"])
+        found = {}
+        for child in keeper.children():
+            with suppress(psutil.Error):  # it ends at this moment
+                found[child] = Path(child.environ().get("HOME", ""))
+        return found
 
     def copy(self, example: str, name: str | None = None) -> Path:
         """Copy an example's folder, to be changed; ``name`` replaces the service's."""

@@ -99,8 +99,8 @@ class Scene:
         return next(each for each in places if (each / "app/main.py").read_text() == VICTIM)
 
     def process_of(self, deployment: dict[str, Any]) -> psutil.Process:
-        for child in psutil.Process(self.keeper).children():
-            if Path(child.environ().get("HOME", "")).parent.name == deployment["id"]:
+        for child, home in self.platform.homes().items():
+            if home.parent.name == deployment["id"]:
                 return child
         raise AssertionError(f"no process of {deployment}")
 

@@ -49,7 +49,10 @@ def port(scene: Scene) -> int:
 
 
 def _is_ours(pid: int, keeper: int) -> bool:
-    return keeper in {each.pid for each in psutil.Process(pid).parents()}
+    try:
+        return keeper in {each.pid for each in psutil.Process(pid).parents()}
+    except psutil.Error:  # somebody else's, which has ended meanwhile
+        return False
 
 
 @pytest.fixture(scope="module")
