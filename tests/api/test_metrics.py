@@ -26,6 +26,7 @@ FAMILIES = {
     "codestore_wake_seconds": "histogram",
     "codestore_requests": "counter",
     "codestore_request_failures": "counter",
+    "codestore_requests_refused": "counter",
     "codestore_request_duration_seconds": "histogram",
     "codestore_requests_in_flight": "gauge",
     "codestore_error_budget_left_ratio": "gauge",

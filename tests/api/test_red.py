@@ -28,6 +28,7 @@ COUNTED = Counters(
     answers={"2xx": 8, "4xx": 2, "5xx": 2},
     durations=((0.005, 4), (1.0, 11), (INF, 12)),
     total=7.25,
+    refused={"too_many_requests": 40, "too_busy": 5},
 )
 PLACE = {"service": "blog", "environment": "private", "project": ""}
 
@@ -54,6 +55,16 @@ def test_failures_and_what_is_under_way() -> None:
     ):
         (found,) = samples(text, name)
         assert (found.labels, found.value) == (PLACE, value)
+
+
+def test_refusals_are_counted_by_what_was_said() -> None:
+    found = samples(told({live().hash: COUNTED}), "codestore_requests_refused_total")
+    assert [(each.labels, each.value) for each in found] == [
+        ({**PLACE, "reason": "too_many_requests"}, 40),
+        ({**PLACE, "reason": "too_busy"}, 5),
+    ]
+    alone = told({live().hash: Counters(refused={"too_busy": 1})})
+    assert len(samples(alone, "codestore_requests_refused_total")) == 1
 
 
 def test_durations_are_a_histogram_in_seconds() -> None:

@@ -119,7 +119,33 @@ async def test_whoever_the_gateway_refuses_is_not_counted(stage, moody, make_rou
     assert too_large.status_code == 413
     found = [await stage.client.get(f"/{A}/200", headers=key) for _ in range(4)]
     assert [response.status_code for response in found] == [200, 200, 429, 429]
-    assert (await counted(stage)).requests == 2
+    told = await counted(stage)
+    assert (told.requests, told.answers) == (2, {"2xx": 2})
+    assert told.refused == {"too_many_requests": 2}
+    assert len(told.sources) == 1
+
+
+async def test_refusals_go_on_being_counted_when_limits_change_and_are_each_deployments_own(
+    stage, moody, make_route
+):
+    def route(name, rate):
+        return make_route(name, moody.address, limits=Limits(rate=rate))
+
+    async def refused(name):
+        return (await counted(stage, name * 32)).refused
+
+    await stage.gateway.publish(route("a", 0.25))
+    await stage.gateway.publish(route("b", 0.25))
+    for _ in range(3):
+        await stage.client.get(f"/{A}/200")
+    await stage.client.get(f"/{B}/200")
+    assert (await refused("a"), await refused("b")) == ({"too_many_requests": 2}, {})
+    for rate in (0.2, None, 0.25):
+        await stage.gateway.publish(route("a", rate))
+        assert await refused("a") == {"too_many_requests": 2}
+    for _ in range(2):
+        await stage.client.get(f"/{A}/200")
+    assert await refused("a") == {"too_many_requests": 3}
 
 
 async def test_one_request_too_many_is_no_failure(stage, moody, make_route):
@@ -130,6 +156,7 @@ async def test_one_request_too_many_is_no_failure(stage, moody, make_route):
         assert (await stage.client.get(f"/{A}/200")).status_code == 429
     found = await counted(stage)
     assert (found.requests, found.failures, found.answers, found.active) == (0, 0, {}, 1)
+    assert found.refused == {"too_busy": 3}
     moody.go_on.set()
     await slow
     assert (await stage.client.get(f"/{A}/500")).status_code == 500

@@ -32,6 +32,8 @@ envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{A}-01234567",le="250
 envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{A}-01234567",le="+Inf"}} 5
 envoy_cluster_upstream_rq_time_sum{{envoy_cluster_name="{A}-01234567"}} 1234.5
 envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{A}-01234567"}} 5
+# TYPE envoy_http_local_rate_limit_rate_limited counter
+envoy_http_local_rate_limit_rate_limited{{envoy_local_http_ratelimit_prefix="{A}"}} 7
 """
 
 
@@ -51,6 +53,7 @@ def test_figures_of_a_deployment_are_said_in_the_words_of_the_door():
         answers={"2xx": 4, "5xx": 1},
         durations=((0.005, 1), (2.5, 4), (float("inf"), 5)),
         total=1.2345,
+        refused={"too_many_requests": 7},
     )
     assert counters(total(figures[B].values())) == Counters()
 
@@ -59,6 +62,7 @@ def test_whoever_was_one_too_many_is_taken_off():
     figures = {"completed": 10.0, "5xx": 6.0, "active_overflow": 4.0, "pending_overflow": 1.0}
     assert tally(figures) == Tally(requests=5, failures=1)
     assert counters(figures).answers == {"5xx": 1}
+    assert counters(figures).refused == {"too_busy": 5}
 
 
 def test_of_the_clusters_that_are_there_none_is_forgotten_for_one_that_has_gone():

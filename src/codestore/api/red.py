@@ -38,7 +38,9 @@ def text_of(
 
 def _requests(called: Sequence[tuple[str, Counters]]) -> Iterator[str]:
     name = "codestore_requests_total"
-    yield _head(name, "counter", "Requests answered, by class of status.")
+    yield _head(
+        name, "counter", "Requests that no limit kept away, by class of status of the answer."
+    )
     for labels, counters in called:
         for code, count in counters.answers.items():
             yield f'{name}{{{labels},code="{code}"}} {count}\n'
@@ -46,6 +48,13 @@ def _requests(called: Sequence[tuple[str, Counters]]) -> Iterator[str]:
     yield _head(name, "counter", "Requests that failed: answered by a 5xx, or by nobody.")
     for labels, counters in called:
         yield f"{name}{{{labels}}} {counters.failures}\n"
+    name = "codestore_requests_refused_total"
+    yield _head(
+        name, "counter", "Requests that a limit of rate or number kept away, answered by a 429."
+    )
+    for labels, counters in called:
+        for reason, count in counters.refused.items():
+            yield f'{name}{{{labels},reason="{reason}"}} {count}\n'
     name = "codestore_request_duration_seconds"
     yield _head(name, "histogram", "How long requests took.")
     for labels, counters in called:
@@ -76,7 +85,7 @@ def _promises(promised: Sequence[tuple[str, Budget]]) -> Iterator[str]:
 
 
 def _any(counters: Counters) -> bool:
-    return bool(counters.requests or counters.failures or counters.active)
+    return bool(counters.requests or counters.failures or counters.active or counters.refused)
 
 
 def _head(name: str, type_: str, told: str) -> str:

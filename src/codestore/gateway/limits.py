@@ -41,14 +41,14 @@ def rate_filter() -> dict[str, Any]:
     return {"name": _RATE, "disabled": True, "typed_config": config}
 
 
-def enforced(limits: Limits) -> Mapping[str, Any]:
+def enforced(hash_: str, limits: Limits) -> Mapping[str, Any]:
     """Build what switches filters on for a deployment: once for all its routes, so that they share.
 
     Whenever anything about the scope changes, the tokens of its rate begin anew.
     """
     made: dict[str, Any] = {}
     if limits.rate is not None:
-        made[_RATE] = packed(_rate(limits.rate))
+        made[_RATE] = packed(_rate(hash_, limits.rate))
     if limits.max_body is not None:
         made[_BODY] = packed(_body(limits.max_body))
     return made
@@ -59,10 +59,10 @@ def uncounted(limits: Limits) -> Mapping[str, Any]:
     return {} if limits.rate is None else {_RATE: _OFF}
 
 
-def _rate(rate: float) -> Any:
+def _rate(hash_: str, rate: float) -> Any:
     tokens = max(1, round(rate))
     return LocalRateLimit(
-        stat_prefix=_RATE,
+        stat_prefix=hash_,  # what it refuses is counted under (see ``counting``)
         token_bucket=TokenBucket(
             max_tokens=max(1, round(rate * BURST)),
             tokens_per_fill=UInt32Value(value=tokens),

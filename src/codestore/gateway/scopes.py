@@ -75,7 +75,7 @@ def deployment_scope(route: Route) -> Any:
         # is counted where the request was led. A time-out of the stream itself, which it needs for
         # the rest, would not be.
         host.retry_policy.per_try_idle_timeout.CopyFrom(seconds(route.limits.idle_timeout))
-        for name, config in enforced(route.limits).items():
+        for name, config in enforced(route.hash, route.limits).items():
             host.typed_per_filter_config[name].CopyFrom(config)
     return made
 

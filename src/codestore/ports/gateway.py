@@ -19,7 +19,8 @@ class Counters:
     (infinity at the end) and the number of requests that took at most so long; ``total`` is the
     sum of all durations in seconds. ``sources`` are requests and failures by whatever part of the
     proxy counted them. Each rises from zero on in a ``run`` of the proxy, whoever asks; one that is
-    gone is told as long as it is known.
+    gone is told as long as it is known. ``refused`` are requests that a limit kept away, by the
+    code of what they were told; they are nowhere else.
     """
 
     requests: int = 0
@@ -29,6 +30,7 @@ class Counters:
     durations: tuple[tuple[float, int], ...] = ()
     total: float = 0.0
     sources: Mapping[str, Tally] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
