@@ -112,15 +112,16 @@ class Shop:
                 await asyncio.sleep(0.02)
 
     async def crash(self, revision: int, times: int) -> None:
-        """End an instance of a revision of production, again and again, as soon as it serves."""
+        """End one instance of a revision of production, again and again, as soon as it serves."""
         driver = self.stage.world.driver
         id_ = (await self.stored()).id
+        name = f"{id_}.{revision}.0"
         for _ in range(times):
             async with asyncio.timeout(15):
-                while not (running := self._serving(id_, revision)):
+                while name not in self._serving(id_, revision):
                     await asyncio.sleep(0.02)
             crashes = (await self.stored()).status.crashes
-            driver.end(id_, running[0], "exit code 1")
+            driver.end(id_, name, "exit code 1")
             async with asyncio.timeout(15):
                 while (await self.stored()).status.crashes == crashes:
                     await asyncio.sleep(0.02)

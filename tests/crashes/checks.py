@@ -155,7 +155,8 @@ async def _settled(stage: Stage, deployment: Deployment) -> None:
     assert live is not None and deployment.spec.revision == live.revision
     assert (deployment.spec.number, deployment.spec.digest) == (live.number, live.digest)
     assert route.revision == live.revision and live.digest in world.builder.ready
-    assert (status.attempts, status.retry_at) == (0, None) or status.standby is not None
+    waits = (status.attempts, status.retry_at, status.restart_at)
+    assert waits == (0, None, None) or status.standby is not None
     if deployment.state is State.STANDBY:
         assert deployment.kind.value in SLEEPERS and not view.instances
         assert view.armed == live.revision, "no caller wakes it"

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from codestore.domain.manifest import RunKind
+from tests.crashes.crash_histories import CRASHING
 from tests.crashes.key_histories import CLIENT, OPENING
 from tests.crashes.ops import Op
 from tests.crashes.playing import History
@@ -237,6 +238,7 @@ FIXED: tuple[History, ...] = (
         name="secrets go with their project",
     ),
     *OPENING,
+    *CRASHING,
     History(
         "shop",
         COMMAND,

@@ -302,7 +302,8 @@ def _live(before: Deployment, after: Deployment) -> None:
         back = before.status.previous if same else was
         assert after.status.previous == (None if spec.returning else back)
     assert after.status.failure is None and after.status.crashes == 0
-    assert (after.status.attempts, after.status.retry_at) == (0, None)
+    new = after.status
+    assert (new.attempts, new.retry_at, new.restart_at) == (0, None, None), "it waits for the old"
 
 
 def _failed(before: Deployment, after: Deployment) -> None:
@@ -343,7 +344,8 @@ def _story(before: Deployment, after: Deployment, kinds: Kinds) -> None:
     ended = kinds[EventKind.INSTANCE_ENDED]
     forgotten = old.standby is not None and new.standby is None  # it was woken, and came up
     forgotten = forgotten or not ended or kinds[EventKind.LIVE] > 0
-    counted = ended <= new.crashes <= old.crashes + ended
+    # What ends together is one crash: a next one is of what was started since.
+    counted = bool(ended) <= new.crashes <= old.crashes + bool(ended)
     assert counted or (new.crashes == 0 and forgotten), "a crash was not counted, or twice"
     depths = (old.standby and old.standby.depth, new.standby and new.standby.depth)
     fell = depths[1] is not None and depths[0] != depths[1]

@@ -88,7 +88,10 @@ class Promises:
         assert len(well) < count and len(up) <= 2 * count, "more than are wanted"
         coming = sum(i.state in (STARTING, READY) for i in well)
         missing = max(0, count - (len(up) - coming))
-        assert coming < missing + sick, "the sick are replaced one by one"
+        live, resting = held.status.live, 0
+        if live is not None and live.revision == workload.revision:
+            resting = self._resting(held)
+        assert coming < missing + sick - resting, "the sick one by one, who crashes in its time"
 
     def arm(self, workload: Workload, queue: int) -> None:
         self._runnable(workload)
@@ -243,7 +246,8 @@ class Promises:
             self._still_split(held, old, fresh[hash_])
         for held in self.ledger.deployments.values():
             sleeps = held.status.standby is not None and held.status.standby.waking_since is None
-            idle = sleeps and not held.busy and held.status.retry_at is None
+            waits = held.status.retry_at is not None or held.status.restart_at is not None
+            idle = sleeps and not held.busy and not waits
             if idle and not held.spec.removed and not self._of(held.id):
                 assert held.id in {*self.world.driver.armed, *self.world.driver.coming}
                 assert fresh[held.hash].unavailable is None, "who calls a sleeper is turned away"
@@ -263,8 +267,9 @@ class Promises:
                 continue
             if held.id in blown or any(i.state in (STARTING, FROZEN) for i in instances):
                 continue
-            low, _ = span(held, self.ledger.version(held.service, status.live.number))
-            assert self._serving(held.id, but="") >= low, "what is live is not looked after"
+            count = wanted_count(held, self.ledger.version(held.service, status.live.number))
+            least = count - self._resting(held)  # who crashes holds nobody else up
+            assert self._serving(held.id, but="") >= least, "what is live is not looked after"
 
     def _still_split(self, held: Deployment, old: Route, new: Route) -> None:
         """A share that was told of is led on, and no other."""
@@ -399,6 +404,11 @@ class Promises:
 
     def _instance(self, deployment: str, name: str) -> Instance | None:
         return self.world.driver.instances.get(deployment, {}).get(name)
+
+    def _resting(self, held: Deployment) -> int:
+        """Return how many crashed, were started again, crashed again, and have to wait."""
+        until = held.status.restart_at
+        return held.status.resting if until is not None and until > self.world.clock.at else 0
 
     def _serving(self, deployment: str, *, but: str) -> int:
         return sum(i.state is SERVING and i.name != but for i in self._of(deployment))

@@ -142,7 +142,7 @@ def test_a_wake_ends_the_sleep_and_forgets_crashes() -> None:
     awake = mark_awake(asleep(Depth.FROZEN), LATER)
     assert explained(awake) == (State.READY, "Woken", LATER)
     assert awake.status.standby is None
-    assert (awake.status.crashes, awake.status.retry_at) == (0, None)
+    assert (awake.status.crashes, awake.status.restart_at) == (0, None)
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ async def test_what_is_wrong_ends_with_the_instance_whose_end_is_told_once(quick
     id_ = deployment()
     await quick.serving(workload(id_, health=Health("/broken")))
     await failing(quick, id_, "/broken answered 503")
+    (serving,) = (await quick.driver.observe(id_)).instances
     seen: list[View] = []
 
     async def watch() -> None:
@@ -169,6 +170,8 @@ async def test_what_is_wrong_ends_with_the_instance_whose_end_is_told_once(quick
     watching.cancel()
     told = [(each.ending, each.failing, each.private) for view in seen for each in view.instances]
     assert told == [("killed by SIGKILL", None, None)]
+    started = seen[0].instances[0].started
+    assert started is not None and started == serving.started
 
 
 async def test_one_of_an_earlier_release_is_not_asked_what_it_may_not_know(quick: Stage) -> None:

@@ -222,10 +222,12 @@ def test_what_serves_is_looked_after_beside_a_canary() -> None:
 
 def test_while_it_waits_for_another_try_its_share_stays() -> None:
     held = at_step(rolling(), 0)
-    waiting = replace(held.status, retry_at=NOW + timedelta(seconds=30), crashes=2)
-    held = replace(held, status=waiting)
+    until = NOW + timedelta(seconds=30)
+    failed = replace(held, status=replace(held.status, retry_at=until, attempts=1))
+    crashed = replace(held, status=replace(held.status, restart_at=until, resting=1, crashes=2))
     observed = seen(held, *many(1, SERVING, 3), instance(2, READY), split=to(5, 1))
-    assert keys(plan_of(held, observed, 1)) == []
+    assert keys(plan_of(failed, observed, 1)) == []
+    assert keys(plan_of(crashed, observed, 1)) == []
 
 
 def test_where_nobody_serves_there_is_no_canary() -> None:

@@ -208,7 +208,8 @@ def test_a_crashed_instance_is_cleared_counted_and_started_again() -> None:
     plan = plan_of(held, seen(held, instance(2, ENDED)))
     assert keys(plan) == ["stop:dep-1.2.0"]
     assert keys(plan_of(held, seen(held))) == ["start:2.0"]
-    waiting = replace(held, status=replace(held.status, retry_at=NOW + timedelta(seconds=5)))
+    until = NOW + timedelta(seconds=5)
+    waiting = replace(held, status=replace(held.status, restart_at=until, resting=1))
     plan = plan_of(waiting, seen(held))
     assert keys(plan) == []
     assert plan.next_look == NOW + timedelta(seconds=5)
@@ -224,7 +225,8 @@ def test_one_of_the_live_version_that_never_comes_up_is_cleared_like_a_crash() -
 
 def test_callers_are_told_when_a_service_keeps_crashing() -> None:
     held = mark_live(deployment(), NOW)
-    status = replace(held.status, crashes=3, retry_at=NOW + timedelta(seconds=5))
+    until = NOW + timedelta(seconds=5)
+    status = replace(held.status, crashes=3, restart_at=until, resting=1)
     plan = plan_of(replace(held, status=status), seen(held))
     assert [due.step.describe() for due in plan.due] == [
         "answer 503 meanwhile",

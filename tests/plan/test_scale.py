@@ -154,8 +154,8 @@ def test_one_that_was_told_to_leave_and_left_has_not_crashed() -> None:
 
 def test_a_crash_loop_is_named_and_leaves_the_healthy_ones_alone() -> None:
     held = mark_available(running(), 4, 4, None, NOW)
+    held = replace(held, status=replace(held.status, previous=None))
     assert held.state is State.READY
-    observed = seen(held, *many(2, SERVING, 4), instance(2, ENDED, 4))
     for crash in range(1, 4):
         plan = Plan(serving=4, wanted=4)
         ended = Done(Stop("dep-1.2.4", "exit code 1"), 0.0)
@@ -168,8 +168,8 @@ def test_a_crash_loop_is_named_and_leaves_the_healthy_ones_alone() -> None:
         (EventKind.INSTANCE_ENDED, "dep-1.2.4 ended: exit code 1"),
         (EventKind.DEGRADED, words),
     ]
-    assert held.status.retry_at is not None
-    assert keys(plan_of(held, observed, 3)) == []  # its turn comes; nobody else is touched
+    three = plan_of(held, seen(held, *many(2, SERVING, 3)), 3)  # its turn comes
+    assert (keys(three), three.next_look) == ([], held.status.restart_at)
 
 
 def test_what_ran_well_for_long_has_a_clean_slate() -> None:
@@ -266,9 +266,9 @@ def test_a_rollback_that_comes_to_nothing_leaves_no_hold_and_no_mark_behind() ->
 def test_a_back_off_is_kept_though_enough_others_serve() -> None:
     held = crashed(2)
     until = NOW + timedelta(seconds=30)
-    held = replace(held, status=replace(held.status, retry_at=until))
+    held = replace(held, status=replace(held.status, restart_at=until, resting=1))
     after, _ = fold(held, Plan(verdict=Verdict.REACHED, serving=4, wanted=4), [], NOW)
-    assert after.status.retry_at == until
+    assert (after.status.restart_at, after.status.resting) == (until, 1)
 
 
 def test_in_a_rollout_nobody_starts_in_place_of_the_sick() -> None:

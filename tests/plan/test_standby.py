@@ -257,7 +257,7 @@ def test_the_queue_is_closed_before_a_slow_start_is_over() -> None:
 
 def test_after_a_failed_wake_nobody_wakes_it_until_the_back_off_is_over() -> None:
     held = sleeping()
-    status = replace(held.status, crashes=3, retry_at=later(2010))
+    status = replace(held.status, crashes=3, restart_at=later(2010))
     held = replace(held, status=status)
     plan = plan_of(held, viewed(seen(held), armed=2), 2000)
     assert keys(plan) == ["publish", "disarm"]

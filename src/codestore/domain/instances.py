@@ -30,6 +30,8 @@ class InstanceState(StrEnum):
 class Instance:
     """One running copy. ``ending`` says how it ended (``exit code 1``), once it has.
 
+    ``since`` is when its state became what it is, ``started`` when it began, if that is known.
+
     ``address`` is its own endpoint, or ``None`` when it accepts from one shared by all instances.
     ``private`` is where it alone answers, also before it takes requests of users. ``failing``
     says what is wrong with one that serves (``/health answered 500``), if anything is;
@@ -46,6 +48,7 @@ class Instance:
     private: str | None = None
     failing: str | None = None
     dismissed: bool = False
+    started: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from codestore.domain.deployments import (
     Mark,
     Remembered,
     Spec,
-    Status,
     as_live,
     rescaled,
 )
@@ -62,7 +61,8 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
             canary=None,
             failure=None if deployment.busy else status.failure,
             attempts=0,
-            retry_at=None if deployment.busy else _crashed_until(status, now),
+            retry_at=None,
+            restart_at=None if deployment.busy else _still_to_come(status.restart_at, now),
             crashes=0 if deployment.busy else status.crashes,
             conditions=marked(status.conditions, statement),
         ),
@@ -184,11 +184,29 @@ def marking(marks: tuple[Mark, ...], new: Mark) -> tuple[Mark, ...]:
 
 
 def mark_crashed(deployment: Deployment, crash: str, now: datetime) -> Deployment:
-    """Count an instance that ended by itself. What ran well for long starts to count anew."""
+    """Count a crash. What ran well for long starts to count anew."""
     status = deployment.status
     before = 0 if ran_well(deployment, now) else status.crashes
-    status = replace(status, crashes=before + 1, crashed_at=now, crash=crash)
+    status = replace(status, crashes=before + 1, crashed_at=now, crash=crash, restart_at=None)
     return replace(deployment, status=status)
+
+
+def mark_resting(deployment: Deployment, count: int, until: datetime) -> Deployment:
+    """So many of those that crash are not started again before a time."""
+    status = replace(deployment.status, restart_at=until, resting=count)
+    return replace(deployment, status=status)
+
+
+def in_a_row(deployment: Deployment, started: datetime | None, now: datetime) -> bool:
+    """Whether the end of an instance that began then is a crash in a row with those before.
+
+    It is if the instance was started after the last of them. What runs beside one that crashes
+    often ends of the same cause: that is one crash, however many ended.
+    """
+    status = deployment.status
+    if status.crashed_at is None or not status.crashes or ran_well(deployment, now):
+        return True
+    return started is None or started >= status.crashed_at
 
 
 def ran_well(deployment: Deployment, now: datetime) -> bool:
@@ -199,7 +217,7 @@ def ran_well(deployment: Deployment, now: datetime) -> bool:
 
 def mark_calm(deployment: Deployment) -> Deployment:
     """It ran well for long: its crashes are forgotten."""
-    return replace(deployment, status=replace(deployment.status, crashes=0, retry_at=None))
+    return replace(deployment, status=replace(deployment.status, crashes=0, restart_at=None))
 
 
 def mark_available(
@@ -253,7 +271,7 @@ def mark_wake_failed(deployment: Deployment, letter: Letter, now: datetime) -> D
 def mark_awake(deployment: Deployment, now: datetime) -> Deployment:
     """A request woke it, and it came up: its crashes are forgotten."""
     after = _awake(deployment, Truth.TRUE, ("Woken", "It was woken."), None, now)
-    return replace(after, status=replace(after.status, crashes=0, retry_at=None))
+    return replace(after, status=replace(after.status, crashes=0, restart_at=None))
 
 
 def _awake(
@@ -280,10 +298,8 @@ def counted(deployment: Deployment, at: datetime, depth: Depth, seconds: float) 
     return replace(deployment, status=replace(status, wakes=wakes, woken_at=at))
 
 
-def _crashed_until(status: Status, now: datetime) -> datetime | None:
-    """Return until when the next start after a crash has to wait, if it does."""
-    waits = status.crashes > 0 and status.retry_at is not None and status.retry_at > now
-    return status.retry_at if waits else None
+def _still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and at > now else None
 
 
 def _undisturbed(spec: Spec) -> Spec:

@@ -115,8 +115,9 @@ class FakeDriver:
         waits = digest in self.broken or (self.slow and goal is InstanceState.READY)
         state = InstanceState.STARTING if waits else goal
         address = f"fake:{name}" if workload.run.kind is RunKind.COMMAND else None
+        now, private = self.now(), f"fake:{name}"
         held[name] = Instance(
-            name, workload.revision, ordinal, state, self.now(), address, private=f"fake:{name}"
+            name, workload.revision, ordinal, state, now, address, private=private, started=now
         )
         self.changed.put_nowait(workload.deployment)
 

@@ -11,7 +11,9 @@ from codestore.domain.deployments import Deployment, State
 from codestore.domain.events import EventKind
 from codestore.domain.faults import Fault, Letter
 from codestore.domain.marking import (
+    CALM,
     counted,
+    in_a_row,
     mark_available,
     mark_awake,
     mark_calm,
@@ -20,6 +22,7 @@ from codestore.domain.marking import (
     mark_failed,
     mark_live,
     mark_looked,
+    mark_resting,
     mark_returning,
     mark_standby,
     mark_wake_failed,
@@ -79,12 +82,12 @@ def _learned(
             return _failed(deployment, outcome, now)
         case Done(step=Migrate() as step):
             return _migrated(deployment, step), []
-        case Done(step=Stop(ended=str(ending), instance=instance)):
-            text = f"{instance} ended: {ending}"
-            return _crashed(deployment, ending, now), [(EventKind.INSTANCE_ENDED, text, None)]
-        case Done(step=Drain(failing=str(failing), instance=instance)):
-            text = f"{instance} is replaced: {failing}"
-            return _crashed(deployment, failing, now), [(EventKind.INSTANCE_ENDED, text, None)]
+        case Done(step=Stop(instance, str(ending), started)):
+            after = _crashed(deployment, ending, started, now)
+            return after, [(EventKind.INSTANCE_ENDED, f"{instance} ended: {ending}", None)]
+        case Done(step=Drain(instance, str(failing), started)):
+            after = _crashed(deployment, failing, started, now)
+            return after, [(EventKind.INSTANCE_ENDED, f"{instance} is replaced: {failing}", None)]
         case Done(step=Publish(split=Split(percent=percent))):
             return _shared(deployment, percent, plan.canary or Trial(), now)
         case Done(step=Refuse(letter)) if deployment.status.standby is not None:
@@ -129,16 +132,31 @@ def _shared(
     return after, [(EventKind.CANARY, text, None)]
 
 
-def _crashed(deployment: Deployment, ending: str, now: datetime) -> Deployment:
-    """Count a crash: the first is restarted at once, later ones wait longer and longer.
+def _crashed(
+    deployment: Deployment, ending: str, started: datetime | None, now: datetime
+) -> Deployment:
+    """Count a crash: after the first it is restarted at once, later ones wait longer and longer.
 
     One that a caller was to start is not even the first time: the next caller would start it.
     """
-    status = mark_crashed(deployment, ending, now).status
-    stopped = status.standby is not None and status.standby.depth is Depth.STOPPED
-    waits = status.crashes - 1 if stopped else status.crashes - 2
-    retry_at = None if waits < 0 else now + retry_delay(waits, deployment.id)
-    return replace(deployment, status=replace(status, retry_at=retry_at))
+    if not in_a_row(deployment, started, now):
+        return _crashed_with(deployment, started, now)
+    after = mark_crashed(deployment, ending, now)
+    standby, crashes = after.status.standby, after.status.crashes
+    stopped = standby is not None and standby.depth is Depth.STOPPED
+    waits = crashes - 1 if stopped else crashes - 2
+    if waits < 0:
+        return after
+    return mark_resting(after, 1, now + retry_delay(waits, deployment.id))
+
+
+def _crashed_with(deployment: Deployment, started: datetime | None, now: datetime) -> Deployment:
+    """Have what ended with another one wait with it, unless it ran well for long until then."""
+    status = deployment.status
+    well = started is not None and now - started >= CALM
+    if well or status.restart_at is None or status.restart_at <= now:
+        return deployment
+    return mark_resting(deployment, status.resting + 1, status.restart_at)
 
 
 def _failed(

@@ -22,10 +22,11 @@ from codestore.plan.steps import (
 
 
 def growing(
-    wanted: Wanted, observed: Observed, own: list[Instance], *, rolling: bool
+    wanted: Wanted, observed: Observed, own: list[Instance], *, rolling: bool, resting: int = 0
 ) -> list[Planned]:
-    """Start what is missing, with everything it needs before it."""
+    """Start what is missing, with everything it needs before it; those that rest come later."""
     missing = wanted.count - len(staying(own)) if rolling else _missing(own, wanted)
+    missing -= resting
     if missing <= 0:
         return []
     why = "a new version is wanted" if rolling else "an instance is missing"
@@ -95,11 +96,14 @@ def clearing(own: list[Instance], wanted: Wanted, now: datetime) -> list[Planned
     """Clear instances of the live version that ended by themselves, or never came up."""
     late = f"it was not ready within {wanted.start_timeout:g} s"
     endings = [
-        (i.name, late if is_late(i, wanted, now) else None if i.dismissed else i.ending)
+        (i, late if is_late(i, wanted, now) else None if i.dismissed else i.ending)
         for i in own
         if i.state is InstanceState.ENDED or is_late(i, wanted, now)
     ]
-    return [Planned(Stop(name, ending), "it does not run") for name, ending in endings]
+    return [
+        Planned(Stop(i.name, ending, None if ending is None else i.started), "it does not run")
+        for i, ending in endings
+    ]
 
 
 def lost(

@@ -69,7 +69,8 @@ def shrinking(own: list[Instance], wanted: Wanted) -> list[Planned]:
         if i.state is not InstanceState.ENDED
     ]
     return due + [
-        Planned(Drain(i.name, i.failing), "another serves in its place") for i in replaced
+        Planned(Drain(i.name, i.failing, i.started), "another serves in its place")
+        for i in replaced
     ]
 
 

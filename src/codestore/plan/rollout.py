@@ -10,7 +10,7 @@ needs no memory of its own.
 from datetime import datetime
 
 from codestore.domain.canary import ALL
-from codestore.domain.deployments import Deployment
+from codestore.domain.deployments import Deployment, Status
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState
 from codestore.domain.marking import CALM
@@ -31,19 +31,15 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     """Plan a deployment that is to run."""
     status = deployment.status
     rolling = status.live is None or status.live.revision != wanted.revision
-    waits = status.retry_at is not None and status.retry_at > now
+    until = status.retry_at if status.retry_at is not None and status.retry_at > now else None
     if rolling and status.failure is not None and not deployment.busy:
-        return (
-            _wait_for_retry(deployment, wanted, observed)
-            if waits
-            else _stay_failed(wanted, observed)
-        )
+        return _wait(until, wanted, observed) if until else _stay_failed(wanted, observed)
     if rolling:
         given_up = _given_up(deployment, wanted, observed, now)
         if given_up is not None:
             return Plan((Planned(given_up, "the new version is not to serve"),))
-    if waits:
-        return _wait_for_retry(deployment, wanted, observed)
+    if until is not None:
+        return _wait(until, wanted, observed)
     if rolling:
         return _rolling(deployment, wanted, observed, now)
     return _settled(deployment, wanted, observed, now)
@@ -92,7 +88,7 @@ def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
     if letter is not None:
         return Plan(serving=serving(observed.view.instances), returning=letter)
     own, old = of_revision(observed.view, wanted.revision)
-    due, looks = _kept(own, wanted, observed, now)
+    due, looks = _kept(deployment.status, own, wanted, observed, now)
     arrived = serving(own) >= wanted.minimum
     due += leaving(old, deployment.status.live) if arrived else []
     first = _moves(due)
@@ -111,16 +107,22 @@ def _settled(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
 
 
 def _kept(
-    own: list[Instance], wanted: Wanted, observed: Observed, now: datetime
+    status: Status, own: list[Instance], wanted: Wanted, observed: Observed, now: datetime
 ) -> tuple[list[Planned], list[datetime]]:
-    """Keep as many instances of a revision as are wanted; return when to look again, too."""
+    """Keep as many instances of what is live as are wanted; return when to look again, too.
+
+    As many as crash again and again wait before they are started; nobody else waits for them.
+    """
     going = shrinking(own, wanted)
     names = {each.step.instance for each in going if isinstance(each.step, Drain | Stop)}
     staying = [i for i in own if i.name not in names]
-    due = growing(wanted, observed, own, rolling=False)
+    until = status.restart_at if status.restart_at is not None and status.restart_at > now else None
+    resting = status.resting if until is not None else 0
+    due = growing(wanted, observed, own, rolling=False, resting=resting)
     due += settling(staying, wanted, observed, rolling=False)
     due += clearing(own, wanted, now)
-    return due + going, starting_looks(staying, wanted)
+    looks = starting_looks(staying, wanted)
+    return due + going, looks if until is None else [*looks, until]
 
 
 def _moves(due: list[Planned]) -> bool:
@@ -138,7 +140,7 @@ def _meanwhile(
     own, _ = of_revision(observed.view, before.revision)
     if any(i.state is InstanceState.FROZEN for i in own):
         return [], []
-    return _kept(own, before, observed, now)
+    return _kept(deployment.status, own, before, observed, now)
 
 
 def _given_up(
@@ -171,17 +173,9 @@ def _lacking(deployment: Deployment, wanted: Wanted) -> Letter:
     )
 
 
-def _wait_for_retry(deployment: Deployment, wanted: Wanted, observed: Observed) -> Plan:
-    """Back off; meanwhile callers are told if nobody can answer them.
-
-    Nothing at all is done after a step that failed: it might be the very one.
-    """
-    split = canary.present(wanted, observed)
-    due = []
-    if not deployment.status.attempts:
-        due = routing(deployment, wanted, observed, arrived=False, split=split)
-    looks = [deployment.status.retry_at] if deployment.status.retry_at is not None else []
-    return _plan(due, looks, wanted, observed)
+def _wait(until: datetime, wanted: Wanted, observed: Observed) -> Plan:
+    """Do nothing at all after a step that failed: whatever is due might be the very one."""
+    return _plan([], [until], wanted, observed)
 
 
 def _stay_failed(wanted: Wanted, observed: Observed) -> Plan:

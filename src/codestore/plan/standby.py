@@ -90,7 +90,8 @@ def may_be_armed(deployment: Deployment, view: View) -> bool:
     """Whether it sleeps as it should, and only the place is missing at which callers wait."""
     status = deployment.status
     stopped = status.standby is not None and status.standby.waking_since is None
-    settled = not deployment.busy and not deployment.spec.removed and status.retry_at is None
+    waits = status.retry_at is not None or status.restart_at is not None
+    settled = not deployment.busy and not deployment.spec.removed and not waits
     current = status.live is not None and status.live.revision == deployment.spec.revision
     return stopped and settled and current and not view.instances and view.armed is None
 
@@ -128,12 +129,12 @@ def _stopped(
     """Nothing runs: see that the first caller starts an instance, unless that just failed."""
     since = standby.since if standby.depth is Depth.STOPPED else now
     standby = Standby(Depth.STOPPED, standby.idle_since, since)
-    retry_at = deployment.status.retry_at
-    if deployment.status.crashes and retry_at is not None and retry_at > now:
+    restart_at = deployment.status.restart_at
+    if restart_at is not None and restart_at > now:
         due = _without_service("It could not be woken; the next try follows.", wanted, observed)
         if observed.view.armed is not None:
             due.append(Planned(Disarm(), "the last try failed a moment ago"))
-        return Plan(tuple(due), next_look=retry_at, wanted=wanted.minimum, standby=standby)
+        return Plan(tuple(due), next_look=restart_at, wanted=wanted.minimum, standby=standby)
     due = []
     if observed.view.armed != wanted.revision:
         why = "nothing runs, and callers may come"
@@ -174,7 +175,10 @@ def _ended(ended: list[Instance], standby: Standby, wanted: Wanted, observed: Ob
     """
     if standby.depth is Depth.FROZEN:
         why = "it ended while it was frozen"
-        due = [Planned(Stop(i.name, None if i.ending in _WELL else i.ending), why) for i in ended]
+        due = [
+            Planned(Stop(i.name, None if i.ending in _WELL else i.ending, i.started), why)
+            for i in ended
+        ]
         return _still(due, standby)
     return _failed([(i, str(i.ending)) for i in ended], standby, wanted, observed)
 
@@ -185,7 +189,9 @@ def _failed(
     detail = f"The service did not start: {failed[0][1]}."
     # First they are told: what it takes to end an instance may take longer than they wait.
     due = _turning_away(_letter("wake_failed", detail), wanted, observed)
-    due = due or [Planned(Stop(i.name, ending), "it did not wake") for i, ending in failed]
+    due = due or [
+        Planned(Stop(i.name, ending, i.started), "it did not wake") for i, ending in failed
+    ]
     standby = Standby(Depth.STOPPED, standby.idle_since, standby.since)
     return Plan(tuple(due), wanted=wanted.minimum, standby=standby)
 

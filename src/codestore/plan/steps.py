@@ -1,6 +1,7 @@
 """The steps a plan can hold: a closed set, each with a key and a line for people."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from codestore.domain.faults import Letter
 from codestore.domain.routing import Endpoint, Split
@@ -164,10 +165,14 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Let an instance finish what it has; ``failing`` says what is wrong with it, if anything."""
+    """Let an instance finish what it has; ``failing`` says what is wrong with it, if anything.
+
+    ``started`` is when it began, of one that fails.
+    """
 
     instance: str
     failing: str | None = None
+    started: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -181,10 +186,14 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End an instance now, or forget one that ended; ``ended`` says how it did by itself."""
+    """End an instance now, or forget one that ended; ``ended`` says how it did by itself.
+
+    ``started`` is when it began, of one that ended by itself.
+    """
 
     instance: str
     ended: str | None = None
+    started: datetime | None = None
 
     @property
     def key(self) -> str:

@@ -166,6 +166,8 @@ def _merged(current: Deployment, after: Deployment) -> Deployment:
         crashes=after.status.crashes,
         crashed_at=after.status.crashed_at,
         crash=after.status.crash,
+        restart_at=after.status.restart_at,
+        resting=after.status.resting,
         serving=after.status.serving,
         wakes=after.status.wakes,
         woken_at=after.status.woken_at,

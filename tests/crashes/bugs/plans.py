@@ -264,8 +264,26 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "a crash that nobody counts",
         FOLD,
-        "            return _crashed(deployment, ending, now), [(",
-        "            return deployment, [(",
+        "            after = _crashed(deployment, ending, started, now)\n",
+        "            after = deployment\n",
+    ),
+    Bug(
+        "what ends together is as many crashes",
+        FOLD,
+        "    if not in_a_row(deployment, started, now):\n",
+        "    if False:\n",
+    ),
+    Bug(
+        "what crashes again and again is started at once",
+        ROLLOUT,
+        "    resting = status.resting if until is not None else 0\n",
+        "    resting = 0\n",
+    ),
+    Bug(
+        "one that crashes holds all others up",
+        ROLLOUT,
+        "    resting = status.resting if until is not None else 0\n",
+        "    resting = wanted.count if until is not None else 0\n",
     ),
     Bug(
         "frozen where nobody can wait",

@@ -33,6 +33,7 @@ def instance_of(child: Child, socket: str | None, failing: str | None) -> Instan
         private=where(child, socket),
         failing=failing,
         dismissed=child.stopping or child.label.phase is Phase.DRAINING,
+        started=datetime.fromtimestamp(child.started_at, UTC),
     )
 
 
