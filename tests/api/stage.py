@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +14,22 @@ import httpx
 from fastapi import FastAPI
 
 from codestore.actions.office import Office
-from codestore.actions.queries import Seen
 from codestore.actions.waiting import Bulletin
 from codestore.api.app import create_app
 from codestore.api.desk import Desk
 from codestore.clock import SystemClock
-from codestore.domain.canary import Tally
-from codestore.domain.deployments import Deployment
+from codestore.domain.canary import Trial
 from codestore.domain.manifest import Manifest, Run, RunKind
 from codestore.domain.people import Organization, Token, token_digest
 from codestore.domain.roles import HOME, Role
 from codestore.domain.secret import Secret
 from codestore.domain.services import User
-from codestore.ports import Store
+from codestore.ports import Noun, Store
 from codestore.reconcile.doors import Doors
 from codestore.reconcile.letting_in import let_in
 from codestore.reconcile.loop import Loop
 from codestore.reconcile.verifying import Verifier
 from codestore.store.memory import MemoryStore
-from codestore.wire import PlanView
 from codestore.wire.status import Processes, StatusView
 from codestore.wiring.telling import next_plan
 from tests.support.fakes import World, make_world
@@ -113,46 +112,11 @@ async def opened(uploads: Path, store: Store | None = None) -> AsyncIterator[Sta
     clock = SystemClock()
     doors = replace(world.doors, clock=clock)
     world.driver.now = world.traffic.now = clock.now  # what is asleep here was idle today
-    office = Office(store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring)
-    bulletin = Bulletin(store)
     async with store.begin() as records:
-        for name, home in HOMES.items():
-            digest = token_digest(Secret(token_of(name)))
-            await records.put(
-                User(f"usr-{name}", name, home, ROLES[name]),
-                Token(f"tok-{name}", f"usr-{name}", "test", digest, clock.now(), None),
-            )
-        await records.put(*(Organization(home, clock.now()) for home in sorted({*HOMES.values()})))
-
-    async def plan_of(seen: Seen) -> PlanView | None:
-        return await next_plan(doors, seen)
-
-    async def status(user: User) -> StatusView:
-        return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})
-
-    async def tally_of(id_: str) -> Tally | None:
-        return world.traffic.canary
-
-    url_of = doors.gateway.url
-    reading = world.traffic.reading
-
-    async def keys_in_force(deployments: Iterable[Deployment]) -> None:
-        await let_in(deployments, doors)
-
+        await records.put(*people(clock.now()))
     verifier = Verifier(doors, "0")
-    desk = Desk(
-        office,
-        bulletin,
-        url_of,
-        plan_of,
-        status,
-        tally_of,
-        str(uploads),
-        reading,
-        keys_in_force,
-        verifier.ring,
-    )
-    work = (Loop(doors).run(), bulletin.run(), verifier.run())
+    desk = desk_at(doors, world, uploads, verifier)
+    work = (Loop(doors).run(), desk.bulletin.run(), verifier.run())
     running = [asyncio.create_task(each) for each in work]
     app = create_app(desk, ("platform",), rate=1e6)
     made = Stage(app, world, uploads, doors, running)
@@ -160,3 +124,38 @@ async def opened(uploads: Path, store: Store | None = None) -> AsyncIterator[Sta
         yield made
     finally:
         await made.quiet()
+
+
+def people(now: datetime) -> Iterator[Noun]:
+    """Yield everybody, with a token each, and where they work."""
+    for name, home in HOMES.items():
+        digest = token_digest(Secret(token_of(name)))
+        yield User(f"usr-{name}", name, home, ROLES[name])
+        yield Token(f"tok-{name}", f"usr-{name}", "test", digest, now, None)
+    for home in sorted({*HOMES.values()}):
+        yield Organization(home, now)
+
+
+def desk_at(doors: Doors, world: World, uploads: Path, verifier: Verifier) -> Desk:
+    """Return the desk as it is wired, but for a platform that has no processes."""
+
+    async def status(user: User) -> StatusView:
+        return StatusView("0", "http://platform", "/", "ready", Processes(1, 1, 1, None), {})
+
+    async def tally_of(id_: str) -> Trial | None:
+        return world.traffic.canary
+
+    return Desk(
+        office=Office(
+            doors.store, doors.builder, doors.vault, doors.clock, doors.logs, doors.keyring
+        ),
+        bulletin=Bulletin(doors.store),
+        url_of=doors.gateway.url,
+        plan_of=partial(next_plan, doors),
+        status=status,
+        tally_of=tally_of,
+        uploads=str(uploads),
+        reading=world.traffic.reading,
+        let_in=partial(let_in, doors=doors),
+        ring=verifier.ring,
+    )

@@ -1,6 +1,7 @@
 """Who may ask what: nobody without a token, nobody across organizations, only owners change."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -58,67 +59,90 @@ async def test_other_schemes_are_no_tokens(stage: Stage) -> None:
         assert answer.status_code == 401
 
 
-async def test_another_organization_sees_nothing(stage: Stage, web: httpx.AsyncClient) -> None:
-    """Not the lists, not by name, not by id, not what is deployed; and it can touch nothing."""
+@dataclass(frozen=True)
+class Theirs:
+    """What another organization has: a service in a project, by the ids of each."""
+
+    service: str
+    project: str
+    deployment: str
+
+
+@pytest.fixture
+async def theirs(stage: Stage, web: httpx.AsyncClient) -> Theirs:
     blog = await stage.create(web, "blog")
     project = (await web.post("/api/projects", json={"name": "shop"})).json()
     change = (await web.post("/api/projects/shop/services", json={"service": "blog"})).json()
     assert (await stage.concluded(web, change))["succeeded"]
-    private = blog["environments"]["private"]["id"]
+    return Theirs(blog["service"], project["project"], blog["environments"]["private"]["id"])
+
+
+@pytest.mark.usefixtures("theirs")
+async def test_nothing_of_another_organization_is_in_a_list(stage: Stage) -> None:
     async with stage.client(EVE) as eve:
         for path in ("services", "projects", "environments", "events", "logs", "plan"):
             answer = await eve.get(f"/api/{path}")
             assert answer.status_code == 200
             assert answer.json()["items"] == [], path
         figures = (await eve.get("/metrics")).text
-        assert "blog" not in figures
-        assert "shop" not in figures
-        hidden = [
-            ("GET", f"/api/deployments/{private}"),
-            ("GET", f"/api/watch?wait={private}:1"),
-            ("GET", "/api/events/stream?service=blog"),
-            ("GET", "/api/logs/stream?service=blog"),
-            ("GET", "/api/events?project=shop"),
+    assert "blog" not in figures
+    assert "shop" not in figures
+
+
+async def test_what_another_organization_has_does_not_exist_by_name_nor_by_id(
+    stage: Stage, theirs: Theirs
+) -> None:
+    hidden = [
+        ("GET", f"/api/deployments/{theirs.deployment}"),
+        ("GET", f"/api/watch?wait={theirs.deployment}:1"),
+        ("GET", "/api/events/stream?service=blog"),
+        ("GET", "/api/logs/stream?service=blog"),
+        ("GET", "/api/events?project=shop"),
+    ]
+    for ref in ("blog", theirs.service):
+        hidden += [
+            ("GET", f"/api/services/{ref}"),
+            ("GET", f"/api/services/{ref}/versions"),
+            ("GET", f"/api/services/{ref}/source"),
+            ("GET", f"/api/environments/{ref}/private"),
+            ("POST", f"/api/services/{ref}/versions"),
+            ("POST", f"/api/services/{ref}/promote"),
+            ("DELETE", f"/api/services/{ref}"),
+            ("GET", f"/api/logs?service={ref}"),
+            ("GET", f"/api/plan?service={ref}"),
         ]
-        for ref in ("blog", blog["service"]):
-            hidden += [
-                ("GET", f"/api/services/{ref}"),
-                ("GET", f"/api/services/{ref}/versions"),
-                ("GET", f"/api/services/{ref}/source"),
-                ("GET", f"/api/environments/{ref}/private"),
-                ("POST", f"/api/services/{ref}/versions"),
-                ("POST", f"/api/services/{ref}/promote"),
-                ("DELETE", f"/api/services/{ref}"),
-                ("GET", f"/api/logs?service={ref}"),
-                ("GET", f"/api/plan?service={ref}"),
-            ]
-        for ref in ("shop", project["project"]):
-            hidden += [
-                ("GET", f"/api/projects/{ref}"),
-                ("DELETE", f"/api/projects/{ref}"),
-                ("GET", f"/api/projects/{ref}/services"),
-                ("GET", f"/api/projects/{ref}/services/blog"),
-                ("DELETE", f"/api/projects/{ref}/services/blog"),
-                ("GET", f"/api/environments/{ref}/production"),
-            ]
+    for ref in ("shop", theirs.project):
+        hidden += [
+            ("GET", f"/api/projects/{ref}"),
+            ("DELETE", f"/api/projects/{ref}"),
+            ("GET", f"/api/projects/{ref}/services"),
+            ("GET", f"/api/projects/{ref}/services/blog"),
+            ("DELETE", f"/api/projects/{ref}/services/blog"),
+            ("GET", f"/api/environments/{ref}/production"),
+        ]
+    async with stage.client(EVE) as eve:
         for method, path in hidden:
             answer = await eve.request(method, path)
             assert answer.status_code == 404, (method, path, answer.text)
-            theirs = await eve.request(method, path.replace("blog", "blag").replace("shop", "shap"))
-            assert theirs.status_code == 404  # nothing tells what is there from what is not
+            other = await eve.request(method, path.replace("blog", "blag").replace("shop", "shap"))
+            assert other.status_code == 404  # nothing tells what is there from what is not
+
+
+async def test_what_another_organization_has_cannot_be_touched(
+    stage: Stage, web: httpx.AsyncClient, theirs: Theirs
+) -> None:
+    back = {"environment": "production", "version": "0.0.1"}
+    async with stage.client(EVE) as eve:
         for path, body in (
-            ("services/blog/roll", {"environment": "private", "version": "0.0.1"}),
+            ("services/blog/roll", back | {"environment": "private"}),
             ("projects/shop/services", {"service": "blog"}),
             ("projects/shop/services/blog/promote", {"to": "staging"}),
-            (
-                "projects/shop/services/blog/roll",
-                {"environment": "production", "version": "0.0.1"},
-            ),
+            ("projects/shop/services/blog/roll", back),
         ):
             assert (await eve.post(f"/api/{path}", json=body)).status_code == 404
         own = await eve.post("/api/projects", json={"name": "shop"})
         assert own.status_code == 201  # names are taken within an organization only
-        stolen = await eve.post("/api/projects/shop/services", json={"service": blog["service"]})
+        stolen = await eve.post("/api/projects/shop/services", json={"service": theirs.service})
         assert stolen.status_code == 404
     after = (await web.get("/api/services/blog")).json()
     assert after["environments"]["private"]["generation"] == 1

@@ -70,6 +70,13 @@ def connection_manager() -> dict[str, Any]:
         # Each route says how long it waits; a request that is not complete yet has no route.
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
+        **_protocols(),
+    }
+
+
+def _protocols() -> dict[str, Any]:
+    """Build what holds for connections, by the protocol they speak."""
+    return {
         "common_http_protocol_options": {
             "idle_timeout": "300s",
             # As nginx does: to many servers x_user and x-user are the same header.

@@ -9,14 +9,14 @@ import gc
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from codestore import __version__
 from codestore.actions.devices import Provider
 from codestore.actions.office import Office
-from codestore.actions.queries import Seen
 from codestore.actions.waiting import Bulletin
 from codestore.api.app import create_app
 from codestore.api.desk import Desk
@@ -24,9 +24,6 @@ from codestore.artifacts.builder import UvBuilder
 from codestore.artifacts.uv_command import Uv
 from codestore.clock import SystemClock
 from codestore.databases.postgres import PostgresDatabases
-from codestore.domain.canary import Trial
-from codestore.domain.deployments import Deployment
-from codestore.domain.services import User
 from codestore.drivers.process.driver import ProcessDriver
 from codestore.drivers.process.intruding import ProcessIntruder
 from codestore.drivers.process.logs import FileLogs
@@ -48,8 +45,6 @@ from codestore.reconcile.verifying import Verifier
 from codestore.settings import OpenId, Settings
 from codestore.store.postgres import PostgresStore
 from codestore.vault import FileVault
-from codestore.wire import PlanView
-from codestore.wire.status import StatusView
 from codestore.wiring.listening import Server
 from codestore.wiring.servers import database_server, landmarks, run_envoy, service_host
 from codestore.wiring.telling import canary_tally, next_plan, platform_status
@@ -118,38 +113,8 @@ async def _run(
     provider: Provider | None,
 ) -> None:
     """Run API, loop and bulletin side by side until the API is told to end."""
-    office = _office(doors)
-    bulletin = Bulletin(doors.store)
-
-    async def status(user: User) -> StatusView:
-        return await platform_status(doors, settings, keeper, user)
-
-    async def plan_of(seen: Seen) -> PlanView | None:
-        return await next_plan(doors, seen)
-
-    async def tally_of(id_: str) -> Trial | None:
-        return await canary_tally(doors, id_)
-
-    url_of, uploads = doors.gateway.url, str(settings.uploads)
-    reading = doors.traffic.reading
-
-    async def keys_in_force(deployments: Iterable[Deployment]) -> None:
-        await let_in(deployments, doors)
-
     verifier = Verifier(doors, __version__)
-    desk = Desk(
-        office,
-        bulletin,
-        url_of,
-        plan_of,
-        status,
-        tally_of,
-        uploads,
-        reading,
-        keys_in_force,
-        verifier.ring,
-        provider=provider,
-    )
+    desk = _desk(doors, settings, keeper, provider, verifier)
     app = create_app(desk, (*settings.hosts, socket.gethostname()), settings.api_rate)
     server = Server(app)
     async with asyncio.TaskGroup() as group:
@@ -157,7 +122,7 @@ async def _run(
             Loop(doors).run(),
             Scaler(doors).run(),
             verifier.run(),
-            bulletin.run(),
+            desk.bulletin.run(),
             keep_count(doors),
             end_keys(doors),
             keep_house(doors, settings.ready_versions),
@@ -171,6 +136,29 @@ async def _run(
         await server.serve(sockets=[api])
         for task in running:
             task.cancel()
+
+
+def _desk(
+    doors: Doors,
+    settings: Settings,
+    keeper: KeeperClient,
+    provider: Provider | None,
+    verifier: Verifier,
+) -> Desk:
+    """Give the handlers of the API what they may use, and nothing else."""
+    return Desk(
+        office=_office(doors),
+        bulletin=Bulletin(doors.store),
+        url_of=doors.gateway.url,
+        plan_of=partial(next_plan, doors),
+        status=partial(platform_status, doors, settings, keeper),
+        tally_of=partial(canary_tally, doors),
+        uploads=str(settings.uploads),
+        reading=doors.traffic.reading,
+        let_in=partial(let_in, doors=doors),
+        ring=verifier.ring,
+        provider=provider,
+    )
 
 
 @asynccontextmanager
