@@ -167,9 +167,9 @@ def test_people_see_a_table(shop: Production) -> None:
     shop.ask(500)
     until(shop.counted)
     lines = shop.platform.run("sla").stdout.splitlines()
-    assert lines[0].split()[:3] == ["MONTH", "PROJECT", "SERVICE"]
+    assert lines[0].split()[:4] == ["MONTH", "(UTC)", "PROJECT", "SERVICE"]
     assert lines[1].split()[1:3] == ["shop", "cart"]
-    assert lines[3].startswith("WORST MINUTES")
+    assert lines[3].startswith("WORST MINUTES (UTC)")
 
 
 def _ready(shop: Production) -> bool:
