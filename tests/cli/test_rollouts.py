@@ -293,6 +293,9 @@ def test_requests_of_a_canary_that_got_no_answer_are_shown(
 def test_how_far_a_canary_has_come_is_said_in_a_sentence() -> None:
     first = samples.canary(since=None, percent=0, next_percent=5, next_at=None)
     assert progress(plain(first)) == "its first share of the requests is being prepared for 0.0.3"
+    paused = samples.canary(since=None, percent=0, next_percent=5, next_at=None, paused=True)
+    said = "paused before its first share: no request goes to 0.0.3"
+    assert progress(plain(paused)) == said
     last = samples.canary(percent=100, next_percent=None, next_at=None)
     assert progress(plain(last)) == "100 % of the requests go to 0.0.3 since 2026-03-01 12:30:15"
     assert progress(plain(samples.canary())).endswith("; 25 % at 2026-03-01 12:31:15")

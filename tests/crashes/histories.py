@@ -103,6 +103,15 @@ FIXED: tuple[History, ...] = (
     History("canary", ASGI, (Op("crash", ("production", 2)),), name="a canary is left alone"),
     History(
         "canary",
+        ASGI,
+        (
+            *(Op("abort", ("production",)), Op("promote_to", ("production", True, True), wait="")),
+            *(Op("pause", ("production",), wait="quiet"), Op("resume", ("production",))),
+        ),
+        name="a canary is paused before it begins",
+    ),
+    History(
+        "canary",
         COMMAND,
         (
             *(Op("sleep", (11,), wait="3"), Op("outage", ("gateway",), wait="")),

@@ -17,6 +17,7 @@ from codestore.domain.versions import Version
 from tests.crashes import sealing
 from tests.crashes.ledger import Kinds, Ledger
 from tests.crashes.opening import is_as_written
+from tests.crashes.sharing import let_in
 from tests.support.fakes import World
 
 SPANS = {
@@ -115,6 +116,9 @@ class Promises:
             assert (asked.name, asked.since) in self.proved, "it has not proved itself"
         live = held.status.live
         if self.calm and (live is None or live.revision != asked.revision):
+            count = 0 if live is None else wanted_count(held, self._version(held, live.revision))
+            share = self.shares.get((deployment, asked.revision))
+            let_in(held, asked, self._of(deployment), count, share, self.world.clock.now())
             own = [i for i in self._of(deployment) if i.revision == asked.revision]
             up = [i for i in own if i.state in UP]
             version = self._version(held, asked.revision)
@@ -332,7 +336,6 @@ class Promises:
         assert canary is not None and split.revision == held.spec.revision
         assert split.percent in canary.steps and split.percent < 100
         old = [i for i in self._of(held.id) if i.revision != split.revision]
-        assert any(i.state is SERVING for i in old), "a share, and nobody serves the rest"
         by_address = {i.private: i for i in self._of(held.id)}
         for endpoint in split.endpoints:
             asked = by_address.get(endpoint.address)
@@ -345,7 +348,8 @@ class Promises:
         if split.percent > percent:
             held_on = (now - since).total_seconds()
             assert not percent or held_on >= canary.hold, "a canary moves on too early"
-            assert not percent or not held.spec.dials.paused, "it was paused"
+            assert not held.spec.dials.paused, "it was paused"
+            assert any(i.state is SERVING for i in old), "a share, and nobody serves the rest"
             self.shares[key] = (split.percent, now)
 
     def _go_on_from(self, route: Route) -> None:

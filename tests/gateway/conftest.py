@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -73,8 +74,10 @@ class Service:
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def listen(self, path: Path | None = None) -> "Service":
-        if path is not None:
+    async def listen(self, path: Path | socket.socket | None = None) -> "Service":
+        if isinstance(path, socket.socket):
+            self._server = await asyncio.start_unix_server(self._serve, sock=path)
+        elif path is not None:
             self._server = await asyncio.start_unix_server(self._serve, path)
             self.address = f"unix:{path}"
         else:

@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import socket
 
 import pytest
 
 from codestore.domain.routing import Endpoint, Split
 from codestore.gateway.resources import resources
 from codestore.gateway.snapshot import Kind
+from tests.gateway.conftest import Service
 from tests.gateway.loading import grown, load
 
 A = "a" * 32
@@ -68,6 +70,26 @@ async def test_a_split_where_nobody_takes_requests_gets_none(stage, make_route):
     for split in (led(route, 100, 2), led(route, 100, 2, draining=(new,))):
         await stage.gateway.publish(split)
         assert answered(await asked(stage, 10), "old") == 10
+
+
+async def test_while_nobody_accepts_beside_a_split_its_share_is_answered_and_the_rest_waits(
+    stage, make_route
+):
+    """All the old ones have ended at once, and are started again."""
+    shared = socket.socket(socket.AF_UNIX)
+    shared.bind(str(stage.folder / "shared"))
+    shared.listen(100)
+    new, old = await stage.service("new"), Service("old")
+    route = make_route("a", f"unix:{stage.folder}/shared")
+    await stage.gateway.publish(led(route, 50, 2, new))
+    asked = [asyncio.create_task(stage.client.get(f"/{A}/x")) for _ in range(40)]
+    coming = asyncio.as_completed(asked)
+    for _ in range(5):
+        assert (await next(coming)).json()["service"] == "new"
+    await old.listen(shared)
+    answers = [await each for each in coming]
+    assert {answer.status_code for answer in answers} == {200}
+    assert "old" in {answer.json()["service"] for answer in answers}
 
 
 async def test_each_canary_is_counted_from_zero(stage, make_route):

@@ -235,6 +235,58 @@ def test_where_nobody_serves_there_is_no_canary() -> None:
     assert keys(plan) == ["prepare:d2", "start:2.0", "start:2.1", "start:2.2", "start:2.3"]
 
 
+@pytest.mark.parametrize("steps", [(5, 50, 100), (100,)])
+def test_paused_before_its_first_share_it_is_made_ready_and_gets_none(
+    steps: tuple[int, ...],
+) -> None:
+    held = rolling(replace(CANARY, steps=steps), paused=True)
+    plan = plan_of(held, seen(held, *many(1, SERVING, 4)))
+    count = 4 if steps == (100,) else 1
+    assert keys(plan) == ["prepare:d2", *(f"start:2.{n}" for n in range(count))]
+    ready = many(2, READY, count)
+    assert plan_of(held, seen(held, *many(1, SERVING, 4), *ready), 1e6).due == ()
+    untold = seen(held, *many(1, SERVING, 4), *ready, split=to(5, 1))
+    assert published(plan_of(held, untold)) == Publish(SHARED, 1, split=None)
+    resumed = replace(held, spec=replace(held.spec, dials=rolling().spec.dials))
+    plan = plan_of(resumed, seen(held, *many(1, SERVING, 4), *ready), 1e6)
+    assert keys(plan)[0] == "prove:dep-1.2.0"
+    aborted = rolling(replace(CANARY, steps=steps), paused=True, aborted_by="ada")
+    assert keys(plan_of(aborted, seen(held, *ready))) == ["give-up:aborted"]
+
+
+@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.parametrize("step", [0, 1])
+def test_while_the_old_ones_start_again_its_share_stays(step: int, *, paused: bool) -> None:
+    """They were ended, all at once: by want of memory, or with the machine."""
+    held = at_step(rolling(paused=paused), step)
+    held = replace(held, status=replace(held.status, crashes=2, crashed_at=NOW))
+    split = to(50, 2) if step else to(5, 1)
+    for old in ([], many(1, STARTING, 4), many(1, ENDED, 4)):
+        new = many(2, READY, 2 if step else 1)
+        plan = plan_of(held, seen(held, *old, *new, split=split), 59)
+        assert [key for key in keys(plan) if "1." not in key] in ([], ["prepare:d1"])
+        plan = plan_of(held, seen(held, *old, *new), 1e6)
+        assert published(plan).split == split  # after the machine began anew
+
+
+def test_a_first_share_waits_until_an_old_one_serves() -> None:
+    held = rolling()
+    plan = plan_of(held, seen(held, *many(1, STARTING, 4), instance(2, READY)))
+    assert plan.due == ()
+
+
+@pytest.mark.parametrize(
+    ("crashes", "paused", "alone"), [(11, False, False), (12, False, True), (12, True, False)]
+)
+def test_it_is_let_in_where_what_is_live_crashes_again_and_again(
+    crashes: int, *, paused: bool, alone: bool
+) -> None:
+    held = at_step(rolling(paused=paused), 0)
+    held = replace(held, status=replace(held.status, crashes=crashes, crashed_at=NOW))
+    plan = plan_of(held, seen(held, *many(1, STARTING, 4), instance(2, READY), split=to(5, 1)))
+    assert ("start:2.3" in keys(plan)) == alone
+
+
 def test_after_a_failure_the_split_goes_before_its_instances() -> None:
     failed = replace(rolling(), spec=replace(as_live(rolling()).spec, generation=2))
     failed = replace(failed, status=replace(failed.status, generation=2))

@@ -12,10 +12,11 @@ from codestore.domain.canary import ALL, Canary, Trial, failed, forsaken, stalls
 from codestore.domain.deployments import Deployment
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState, View
+from codestore.domain.marking import CRASH_LOOP
 from codestore.domain.routing import Endpoint, Split
 from codestore.plan.desired import Wanted
 from codestore.plan.growing import growing, proving
-from codestore.plan.instances import of_revision, starting_looks
+from codestore.plan.instances import of_revision, serving, starting_looks
 from codestore.plan.model import Observed, Planned
 from codestore.plan.publishing import routing
 from codestore.plan.steps import GiveUp
@@ -24,18 +25,33 @@ POLL = timedelta(seconds=1)  # how often it is asked what became of its requests
 
 
 def share(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> int:
-    """Return the percentage of requests that the wanted revision is to get now."""
+    """Return the percentage of requests that the wanted revision is to get now.
+
+    While none of those before serves, it gets no more than it has: they are started again. Only
+    where nobody is to be waited for it gets all.
+    """
     canary, status = wanted.canary, deployment.status
     own, old = of_revision(observed.view, wanted.revision)
-    admitted = any(i.state is InstanceState.SERVING for i in own)
-    alone = not any(i.state is InstanceState.SERVING for i in old)
-    if canary is None or status.live is None or admitted or alone:
+    if canary is None or status.live is None or serving(own):
         return ALL
+    stays = deployment.spec.dials.paused
+    if not serving(old):
+        if not stays and _is_alone(deployment, wanted, old):
+            return ALL
+        stays = True
     if status.canary is None:
-        return canary.steps[0]
+        return 0 if stays else canary.steps[0]
     over = now >= held_until(deployment, canary) and not _stalls(deployment, observed)
-    over = over and not deployment.spec.dials.paused
-    return canary.steps[min(status.canary.step + over, len(canary.steps) - 1)]
+    step = status.canary.step + (over and not stays)
+    return canary.steps[min(step, len(canary.steps) - 1)]
+
+
+def _is_alone(deployment: Deployment, wanted: Wanted, old: list[Instance]) -> bool:
+    """Whether what is live sleeps, or all its instances crash again and again."""
+    before = wanted.before or wanted
+    asleep = any(i.state is InstanceState.FROZEN for i in old)
+    crashes = deployment.status.crashes >= CRASH_LOOP * before.count
+    return asleep or deployment.status.standby is not None or crashes
 
 
 def held_until(deployment: Deployment, canary: Canary) -> datetime:
@@ -103,15 +119,17 @@ def advancing(
 ) -> tuple[list[Planned], list[datetime]]:
     """Bring the canary to its share; return when to look again, too.
 
-    Until all instances that the share needs are there, the share before stays.
+    Until all instances that the share needs are there, the share before stays. Before the first one
+    they are made ready for it, and get nothing.
     """
-    count = needed(wanted, percent)
+    first = wanted.canary.steps[0] if wanted.canary is not None else ALL
+    count = needed(wanted, percent or first)
     own, _ = of_revision(observed.view, wanted.revision)
     few = wanted.with_count(count)
     due = growing(few, observed, own, rolling=True)
     ready = answering(own)
-    split = present(wanted, observed)
-    if len(ready) >= count:
+    split = present(wanted, observed) if percent else None
+    if percent and len(ready) >= count:
         due += proving(ready, observed)
         split = _split(percent, wanted, ready)
     due += routing(deployment, wanted, observed, arrived=False, split=split)
@@ -123,7 +141,7 @@ def advancing(
 
 def needed(wanted: Wanted, percent: int) -> int:
     """Return how many instances a share needs."""
-    return max(1, ceil(wanted.count * percent / ALL))
+    return ceil(wanted.count * percent / ALL)
 
 
 def answering(own: list[Instance]) -> list[Instance]:

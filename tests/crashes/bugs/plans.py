@@ -186,24 +186,44 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "a canary begins anew",
         CANARY,
-        """    if status.canary is None:
-        return canary.steps[0]
-""",
-        """    if status.canary is None or observed.route is None or observed.route.split is None:
-        return canary.steps[0]
-""",
+        "    if status.canary is None:\n",
+        "    if status.canary is None or observed.route is None or observed.route.split is None:\n",
     ),
     Bug(
         "a canary does not wait",
         CANARY,
-        "over = now >= held_until(deployment, canary) and not",
-        "over = not",
+        "    over = now >= held_until(deployment, canary) and not",
+        "    over = not",
     ),
     Bug(
         "a pause is not heard",
         CANARY,
-        "    over = over and not deployment.spec.dials.paused\n",
-        "",
+        "    stays = deployment.spec.dials.paused\n",
+        "    stays = False\n",
+    ),
+    Bug(
+        "a canary that is paused begins",
+        CANARY,
+        "        return 0 if stays else canary.steps[0]\n",
+        "        return canary.steps[0]\n",
+    ),
+    Bug(
+        "a canary is let in after its first step",
+        CANARY,
+        "    step = status.canary.step + (over and not stays)\n",
+        "    step = status.canary.step + len(canary.steps) * (over and not stays)\n",
+    ),
+    Bug(
+        "a canary does not wait with its last step",
+        CANARY,
+        "    over = now >= held_until(deployment, canary) and",
+        "    over = (status.canary.step or now >= held_until(deployment, canary)) and",
+    ),
+    Bug(
+        "a canary is let in when the old ones end",
+        CANARY,
+        "    crashes = deployment.status.crashes >= CRASH_LOOP * before.count\n",
+        "    crashes = True\n",
     ),
     Bug(
         "failures of a canary are not seen",

@@ -38,6 +38,8 @@ def rollout(found: Document) -> Facts:
 def progress(canary: Document) -> str:
     """Say how far a canary has come, and when the next step comes."""
     to, ahead = canary["version"], canary["next_percent"]
+    if canary["since"] is None and canary["paused"]:
+        return f"paused before its first share: no request goes to {to}"
     if canary["since"] is None:
         return f"its first share of the requests is being prepared for {to}"
     share = f"{canary['percent']} % of the requests go to {to} since {moment(canary['since'])}"
