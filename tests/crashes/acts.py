@@ -306,7 +306,10 @@ class Acts:
     def _expect_return(self, held: Deployment) -> None:
         """All that serve are sick: if nobody interferes, the version before comes back."""
         live, free = held.status.live, not held.busy and held.spec.dials.hold is None
-        if live is None or live.returned or held.status.previous is None or not self._alone:
+        before, marks = held.status.previous, [mark.number for mark in held.status.marks]
+        if live is None or live.returned or before is None or not self._alone:
+            return
+        if before.login != live.login or before.number in marks:
             return
         age = (self.stage.world.clock.at - live.since).total_seconds()
         if age < YOUNG and free and held.kind in PROJECT_KINDS:

@@ -24,4 +24,42 @@ CRASHING: tuple[History, ...] = (
         ),
         name="all crash again and again, and another version comes",
     ),
+    History(
+        "young",
+        RunKind.ASGI,
+        (
+            *(Op("sicken", ("development",), wait="3"), Op("abort", ("development",), wait="2")),
+            *(Op("unhold", ("development",), wait="3"), Op("push"), Op("promote")),
+            *(Op("promote_to", ("development",)), Op("sicken", ("development",))),
+        ),
+        name="a return is given up",
+    ),
+    History(
+        "young",
+        RunKind.COMMAND,
+        (
+            *(Op("set_secret", ("development", "one")), Op("sicken", ("development",), wait="2")),
+            *(Op("abort", ("development",), wait="2"), Op("unhold", ("development",), wait="3")),
+        ),
+        name="a return to the secrets before is given up",
+    ),
+    History(
+        "shop",
+        RunKind.ASGI,
+        (
+            *(Op("sleep", (2000,)), Op("rotate_login", ("staging",))),
+            Op("sicken", ("staging",)),
+        ),
+        name="an old version with a new password is sick",
+    ),
+    History(
+        "shop",
+        RunKind.ASGI,
+        (
+            *(Op("roll_to", ("staging", 1)), Op("roll_to", ("staging", 2), wait="1")),
+            *(Op("abort", ("staging",), wait="quiet"), Op("outage", ("gateway",), wait="")),
+            *(Op("roll_to", ("staging", 2), wait="5"), Op("sleep", (700,), wait="3")),
+        ),
+        name="moving on is given up, and fails without a gateway",
+    ),
 )

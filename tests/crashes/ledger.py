@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from codestore.domain.deployments import Deployment, Live, Spec
@@ -40,6 +41,7 @@ class Ledger:
     removed: set[str] = field(default_factory=set)
     drifted: set[str] = field(default_factory=set)
     written: Counter[str] = field(default_factory=Counter)
+    begun: dict[str, datetime] = field(default_factory=dict)
     by_turns: "Callable[[Deployment, Deployment, Kinds], None] | None" = None
 
     def know(self, nouns: list[Noun]) -> None:
@@ -47,6 +49,8 @@ class Ledger:
         for noun in nouns:
             if isinstance(noun, Deployment):
                 self.deployments[noun.id] = noun
+                if noun.status.live is not None:
+                    self.begun[noun.id] = noun.status.live.since
             else:
                 self.nouns[noun.id] = noun
 
@@ -101,6 +105,7 @@ class Ledger:
         if self.author == TURN:
             by_a_turn(before, after, kinds, disturbed=self.disturbed)
             self._drift(before, after, kinds)
+            self._young(before, after, kinds)
             if self.by_turns is not None:
                 self.by_turns(before, after, kinds)
         else:
@@ -117,6 +122,15 @@ class Ledger:
             if back:
                 self._as_it_was(before)
             (self.drifted.add if back else self.drifted.discard)(before.id)
+
+    def _young(self, before: Deployment, after: Deployment, kinds: Kinds) -> None:
+        """Only what began to serve lately gives way; another password is no beginning."""
+        was, live = before.status.live, after.status.live
+        if kinds[EventKind.LIVE] and live is not None and (was is None or was.login == live.login):
+            self.begun[before.id] = live.since
+        if kinds[EventKind.RETURNING]:
+            age = (after.spec.asked_at - self.begun[before.id]).total_seconds()
+            assert age < 20 * 60, "it was not young any more"
 
     def _as_it_was(self, before: Deployment) -> None:
         """Who comes back is given what it had when it served here last."""
@@ -254,11 +268,26 @@ def _dials(before: Deployment, after: Deployment, *, concluded: bool, returned: 
     slept = new.scale is None and after.status.standby is not None
     assert old.scale == new.scale or slept, "a turn changed the scale"
     if not returned and not (concluded and came_to_nothing(before, after)):
-        assert old.hold == new.hold, "a turn changed a hold"
+        _held(before, after)
     if not after.busy:
         assert not new.paused and new.aborted_by is None, "a dial of a change that is over"
     elif not concluded and not returned:
         assert (old.paused, old.aborted_by) == (new.paused, new.aborted_by)
+
+
+def _held(before: Deployment, after: Deployment) -> None:
+    """A hold stays, and is true; one that a change let go holds again if it came to nothing."""
+    old, new, lifted = before.spec.dials.hold, after.spec.dials.hold, before.spec.lifted
+    failed = after.spec.revision != before.spec.revision
+    if old is not None and new is not None and gave_way(before) and failed:
+        assert new == replace(old, reason=new.reason), "a turn changed a hold"
+        assert new.reason != before.spec.reason, "it says that it went back, and it did not"
+    elif old is None and lifted is not None and failed:
+        assert new == replace(lifted, at=new.at if new else lifted.at), "a hold was lost"
+        marks = [mark.at for mark in after.status.marks]
+        assert new is not None and new.at in marks, "nothing that a way on may end"
+    else:
+        assert old == new, "a turn changed a hold"
 
 
 def came_to_nothing(before: Deployment, after: Deployment) -> bool:
@@ -269,10 +298,22 @@ def came_to_nothing(before: Deployment, after: Deployment) -> bool:
     return failed and spec.returning and spec.asked_by != "codestore" and made
 
 
+def gave_way(before: Deployment) -> bool:
+    """Whether what is under way is a return that nobody asked for."""
+    return before.busy and before.spec.returning and before.spec.asked_by == "codestore"
+
+
+def _once(live: Live | None) -> Live | None:
+    """Return what serves after it was to give way and could not: it does not try again."""
+    return None if live is None else replace(live, returned=True)
+
+
 def _returned(before: Deployment, after: Deployment) -> None:
     previous, live = before.status.previous, before.status.live
     assert not before.busy and not before.spec.removed
     assert previous is not None and live is not None and not live.returned
+    marks = [mark.number for mark in before.status.marks]
+    assert previous.number not in marks, "back to what was left, or could not come back"
     assert before.spec.dials.hold is None, "it is held"
     assert (after.spec.number, after.spec.digest) == (previous.number, previous.digest)
     assert after.spec.returning and after.spec.revision == after.spec.generation
@@ -283,8 +324,6 @@ def _returned(before: Deployment, after: Deployment) -> None:
     assert marked or live.number == previous.number, "it is not marked"
     was, now = previous.secrets, after.spec.secrets
     assert was is None or (now is not None and now.id == was.id), "not the secrets of then"
-    age = (after.spec.asked_at - live.since).total_seconds()
-    assert age < 20 * 60, "it was not young any more"
 
 
 def _live(before: Deployment, after: Deployment) -> None:
@@ -308,11 +347,15 @@ def _live(before: Deployment, after: Deployment) -> None:
 
 def _failed(before: Deployment, after: Deployment) -> None:
     spec, status, live = before.spec, after.status, before.status.live
-    assert status.generation == spec.generation and status.live == live
+    assert status.generation == spec.generation
+    assert status.live == (_once(live) if gave_way(before) else live), "it would try again"
     assert status.failure is not None and status.failure.generation == spec.generation
     assert status.failure.letter.title and status.failure.letter.detail
     assert status.failure.number == spec.number
-    if status.failure.letter.kind is FaultKind.UNAVAILABLE:
+    troubled = status.failure.letter.kind is FaultKind.UNAVAILABLE
+    if troubled:
+        fresh = [m for m in status.marks if m.number == spec.number and m.at > spec.asked_at]
+        assert not fresh, "a version is marked for the troubles of the platform"
         tried = (status.failure.at - spec.asked_at).total_seconds()
         assert tried >= PATIENCE, "what may pass was not tried again"
     if live is None:
@@ -322,7 +365,7 @@ def _failed(before: Deployment, after: Deployment) -> None:
     back = (after.spec.revision, after.spec.number, after.spec.digest)
     assert back == (live.revision, live.number, live.digest)
     lacking = status.failure.letter.code == "secret_missing"
-    untried = lacking or live.number == spec.number
+    untried = lacking or troubled or live.number == spec.number
     assert untried or spec.number in [mark.number for mark in status.marks]
     assert status.previous == before.status.previous
 

@@ -9,7 +9,7 @@ from codestore.domain.deployments import Deployment, Live, Mark, State
 from codestore.domain.dials import Dials, Hold
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
-from codestore.domain.faults import failed
+from codestore.domain.faults import failed, unavailable
 from codestore.domain.instances import InstanceState
 from codestore.domain.marking import CALM, mark_available, mark_failed, mark_live
 from codestore.plan.fold import fold
@@ -228,6 +228,20 @@ def test_one_that_is_sick_as_a_whole_gives_way_one_sick_instance_does_not() -> N
         (
             replace(
                 crashed(3),
+                status=replace(crashed(3).status, marks=(Mark("0.0.1", "it failed", NOW, "ada"),)),
+            ),
+            1,
+        ),
+        (
+            replace(
+                crashed(3),
+                status=replace(crashed(3).status, live=Live(2, "0.0.2", "d2", NOW, login=1)),
+            ),
+            1,
+        ),
+        (
+            replace(
+                crashed(3),
                 spec=replace(
                     crashed(3).spec,
                     dials=replace(crashed(3).spec.dials, hold=Hold("ada", NOW, "it stays")),
@@ -236,11 +250,50 @@ def test_one_that_is_sick_as_a_whole_gives_way_one_sick_instance_does_not() -> N
             1,
         ),
     ],
-    ids=["two crashes", "old", "demo", "was a return", "nothing before", "held"],
+    ids=[
+        "two crashes",
+        "old",
+        "demo",
+        "was a return",
+        "nothing before",
+        "marked",
+        "new password",
+        "held",
+    ],
 )
 def test_nothing_else_returns(held: Deployment, seconds: float) -> None:
     plan = plan_of(held, seen(held, *many(2, SERVING, 4)), seconds)
     assert plan.returning is None
+
+
+@pytest.mark.parametrize("number", ["0.0.1", "0.0.2"])
+def test_a_return_that_fails_was_the_only_one(number: str) -> None:
+    """Also where the version stays, and only its secrets were to be those before."""
+    held = replace(
+        crashed(3), status=replace(crashed(3).status, previous=replace(FIRST, number=number))
+    )
+    plan = plan_of(held, seen(held, *many(2, SERVING, 4)))
+    away, _ = fold(held, plan, [], NOW + timedelta(seconds=1))
+    fault = failed("start_failed", "The new version does not start", "exit code 1")
+    back = mark_failed(away, fault, NOW + timedelta(seconds=9))
+    assert back.status.live == replace(running().status.live, returned=True)
+    assert back.spec.number == "0.0.2"
+    hold = back.spec.dials.hold
+    assert hold is not None
+    assert hold.reason.startswith(f"failed to {away.spec.reason}")
+    free = replace(back, spec=replace(back.spec, dials=Dials()))
+    assert plan_of(free, seen(free, *many(2, SERVING, 4)), 9).returning is None
+
+
+def test_the_troubles_of_the_platform_mark_no_version() -> None:
+    held = rolling(None)
+    assert mark_failed(held, unavailable("gone", "The keeper is away", "x"), NOW).status.marks == ()
+    lifted = Hold("codestore", NOW - CALM, "return to 0.0.1: 0.0.2 does badly")
+    on = replace(held, spec=replace(held.spec, lifted=lifted))
+    after = mark_failed(on, unavailable("gone", "The keeper is away", "x"), NOW)
+    assert after.spec.dials.hold == lifted  # and what came with it is as before, too
+    (mark,) = after.status.marks
+    assert (mark.number, mark.at, mark.by) == ("0.0.2", lifted.at, "codestore")
 
 
 def test_a_rollback_that_comes_to_nothing_leaves_no_hold_and_no_mark_behind() -> None:

@@ -63,7 +63,7 @@ class Spec:
 class Live:
     """The version that serves, since when, with which secrets.
 
-    ``returned``: it had been replaced, and came back.
+    ``returned``: it had been replaced, or was to give way, and came back.
     """
 
     revision: int

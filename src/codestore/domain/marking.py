@@ -16,7 +16,7 @@ from codestore.domain.deployments import (
     rescaled,
 )
 from codestore.domain.dials import Hold, undisturbed
-from codestore.domain.faults import Fault, Letter
+from codestore.domain.faults import Fault, FaultKind, Letter
 from codestore.domain.secrets import MISSING
 from codestore.domain.standby import Depth, Standby
 
@@ -84,26 +84,17 @@ def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployme
         now,
         spec.generation,
     )
-    live, marks, back = status.live, status.marks, _undisturbed(as_live(deployment).spec)
-    if spec.returning and spec.asked_by != PLATFORM:  # a rollback that came to nothing
-        marks = tuple(mark for mark in marks if mark.at != spec.asked_at)
-        hold = back.dials.hold
-        if hold is not None and hold.at == spec.asked_at:
-            back = replace(back, dials=replace(back.dials, hold=None))
-    tried = fault.letter.code != MISSING  # nothing was started of what lacked a secret
-    if live is not None and live.number != spec.number and tried:
-        marks = marking(marks, Mark(spec.number, fault.letter.title, now, spec.asked_by))
-    if spec.lifted is not None and back.dials.hold is None:
-        # A way on lifts it when it came with a mark, as it does now: with the old one, or this.
-        marked_then = any(mark.at == spec.lifted.at for mark in marks)
-        hold = spec.lifted if marked_then else replace(spec.lifted, at=now)
-        back = replace(back, dials=replace(back.dials, hold=hold))
+    back, live = _undisturbed(as_live(deployment).spec), status.live
+    hold, marks = _left_by(deployment, fault.letter, now)
+    if live is not None and _gives_way(spec):
+        live = replace(live, returned=True)  # that was the one time
     return replace(
         deployment,
-        spec=back,
+        spec=replace(back, dials=replace(back.dials, hold=hold)),
         status=replace(
             status,
             generation=spec.generation,
+            live=live,
             failure=failure,
             canary=None,
             marks=marks,
@@ -112,6 +103,41 @@ def mark_failed(deployment: Deployment, fault: Fault, now: datetime) -> Deployme
             conditions=marked(status.conditions, statement),
         ),
     )
+
+
+def _gives_way(spec: Spec) -> bool:
+    """Whether the change is a return that nobody asked for."""
+    return spec.returning and spec.asked_by == PLATFORM
+
+
+def _left_by(
+    deployment: Deployment, letter: Letter, now: datetime
+) -> tuple[Hold | None, tuple[Mark, ...]]:
+    """Return what holds after a change that came to nothing, and the marks.
+
+    What was not tried is not marked: nothing is started of what lacks a secret, and the troubles of
+    the platform say nothing about a version.
+    """
+    spec, live, marks = deployment.spec, deployment.status.live, deployment.status.marks
+    hold = spec.dials.hold
+    came_with_it = hold is not None and hold.at == spec.asked_at
+    if hold is not None and came_with_it and _gives_way(spec):
+        hold = replace(hold, reason=f"failed to {spec.reason}")
+    elif spec.returning and not _gives_way(spec):  # a rollback
+        marks = tuple(mark for mark in marks if mark.at != spec.asked_at)
+        hold = None if came_with_it else hold
+    tried = letter.code != MISSING and letter.kind is not FaultKind.UNAVAILABLE
+    if live is not None and live.number != spec.number and tried:
+        marks = marking(marks, Mark(spec.number, letter.title, now, spec.asked_by))
+    lifted = spec.lifted
+    if lifted is None or hold is not None:
+        return hold, marks
+    # A way on lifts it when it came with a mark, as it does now: with the old one, or with this.
+    if any(mark.at == lifted.at for mark in marks):
+        return lifted, marks
+    if tried:
+        return replace(lifted, at=now), marks
+    return lifted, marking(marks, Mark(spec.number, lifted.reason, lifted.at, lifted.by))
 
 
 def mark_returning(deployment: Deployment, letter: Letter, now: datetime) -> Deployment:

@@ -1,6 +1,7 @@
 """The way back without being asked: a young version that does badly gives way to the one before.
 
-It happens once: what came back never gives way again, and the environment is held there.
+It happens once: what came back never gives way again, nor does what could not give way, and the
+environment is held there.
 """
 
 from datetime import datetime, timedelta
@@ -24,6 +25,10 @@ def returning(
     if not wanted.returns or deployment.busy or deployment.spec.dials.hold is not None:
         return None
     if live is None or previous is None or live.returned or now - live.since >= YOUNG:
+        return None
+    if previous.login != live.login:  # it is as old as before, and has another password
+        return None
+    if any(mark.number == previous.number for mark in deployment.status.marks):
         return None
     detail = _ailment(deployment, wanted, observed)
     if detail is None:

@@ -30,10 +30,8 @@ PEOPLE: tuple[Bug, ...] = (
     Bug(
         "what failed stays wanted",
         MARKING,
-        """_undisturbed(as_live(deployment).spec)
-    if""",
-        """_undisturbed(deployment.spec)
-    if""",
+        "_undisturbed(as_live(deployment).spec), status.live",
+        "_undisturbed(deployment.spec), status.live",
     ),
     Bug(
         "what served before is forgotten",

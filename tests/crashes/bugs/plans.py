@@ -9,6 +9,7 @@ GROWING = "plan/growing.py"
 INSTANCES = "plan/instances.py"
 KEEPING = "plan/keeping.py"
 LEAVING = "plan/leaving.py"
+MARKING = "domain/marking.py"
 RETURNING = "plan/returning.py"
 ROLLOUT = "plan/rollout.py"
 STANDBY = "plan/standby.py"
@@ -242,6 +243,36 @@ PLANS: tuple[Bug, ...] = (
         RETURNING,
         "now - live.since >= YOUNG",
         "False",
+    ),
+    Bug(
+        "another password makes it young",
+        RETURNING,
+        "    if previous.login != live.login:",
+        "    if False:",
+    ),
+    Bug(
+        "a return that failed is tried again",
+        MARKING,
+        "        live = replace(live, returned=True)",
+        "        live = replace(live)",
+    ),
+    Bug(
+        "a return to what could not come back",
+        RETURNING,
+        "    if any(mark.number == previous.number for mark in deployment.status.marks):\n",
+        "    if False:\n",
+    ),
+    Bug(
+        "held for a return that failed",
+        MARKING,
+        'reason=f"failed to {spec.reason}"',
+        "reason=spec.reason",
+    ),
+    Bug(
+        "a version is marked for the troubles of the platform",
+        MARKING,
+        " and letter.kind is not FaultKind.UNAVAILABLE",
+        "",
     ),
     Bug(
         "no return from what is sick",
