@@ -207,8 +207,11 @@ async def test_a_hold_and_a_pause_during_a_turn_are_kept(shop: Shop) -> None:
         await shop.until_told("step_started", "start instance")
         assert (await shop.hold("the fair")).status_code == 200
         assert (await shop.turn("pause")).status_code == 200
+    await shop.until_told("step_done", "start instance")
+    found = await shop.until(lambda found: found["deployment"]["canary"]["paused"])
+    assert not begun(found)
+    assert (await shop.turn("resume")).status_code == 200
     found = await shop.until(begun)
-    assert found["deployment"]["canary"]["paused"]
     assert found["deployment"]["hold"]["reason"] == "the fair"
 
 
