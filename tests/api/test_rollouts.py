@@ -1,35 +1,24 @@
-"""A canary by word, by manifest or not at all; paused, resumed, given up; and the way back."""
+"""A canary by word, by manifest or not at all; paused, resumed, given up."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from codestore.actions.queries import Seen
-from codestore.api import views
-from codestore.api.dials import limits_view, scale_view
-from codestore.domain.canary import Canary, Progress, Trial
-from codestore.domain.deployments import Deployment, Wish, doomed, retargeted
+from codestore.domain.canary import Canary, Trial
+from codestore.domain.deployments import Wish, retargeted
 from codestore.domain.dials import Dials
-from codestore.domain.environments import POLICIES, Environment, Kind
-from codestore.domain.marking import mark_live
-from codestore.domain.overrides import Limited, Override
 from codestore.domain.routing import Route
-from codestore.domain.services import Service
-from codestore.wire import DeploymentView
-from codestore.wire.dials import ScaleView
 from tests.api.shop import Shop, place
 from tests.api.stage import BOB, Stage
+from tests.api.test_dials import LONG, views_of
 from tests.api.test_holds import refused
-from tests.api.test_standby import MANIFEST, NOW, live
 
 HALF = Canary((50, 100), 0.05)  # it is looked at each second
-LONG = Canary((5, 25, 100), 600.0, 0.5)
 
 
 @pytest.fixture
@@ -360,116 +349,3 @@ async def test_a_promotion_of_another_shape_is_refused(shop: Shop, how: dict[str
     before = await shop.stored()
     assert (await shop.promote(**how)).status_code == 422
     assert await shop.stored() == before
-
-
-async def test_a_young_version_that_keeps_crashing_gives_way_once(shop: Shop) -> None:
-    await shop.arrive("production")
-    new = (await shop.stored()).status.live
-    assert new is not None
-    await shop.crash(new.revision, 3)
-    await shop.until(lambda found: found["deployment"]["version"] == "0.0.1")
-    after = await shop.shown()
-    reason = "return to 0.0.1: 0.0.2 failed 3 times in a row (exit code 1)"
-    assert (after["hold"]["by"], after["hold"]["reason"]) == ("codestore", reason)
-    (mark,) = after["marks"]
-    assert (mark["version"], mark["by"]) == ("0.0.2", "codestore")
-    assert await shop.events("returning") == [reason]
-    refused(await shop.promote(), "held")
-
-    old = (await shop.stored()).status.live
-    assert old is not None
-    assert old.returned
-    await shop.unhold()  # also when nobody holds it there
-    await shop.crash(old.revision, 3)
-    await asyncio.sleep(1.5)
-    still = await shop.shown()
-    assert (still["version"], still["hold"]) == ("0.0.1", None)
-    assert len(await shop.events("returning")) == 1
-    await shop.done(await shop.roll("0.0.2"))
-    assert (await shop.shown())["marks"] == []
-
-
-async def test_a_young_version_gives_way_when_none_of_its_instances_is_well(shop: Shop) -> None:
-    await shop.arrive("production")
-    deployment, driver = await shop.stored(), shop.stage.world.driver
-    for name in list(driver.instances[deployment.id]):
-        driver.ail(deployment.id, name, "/health answered 500")
-    await shop.until(lambda found: found["deployment"]["hold"] and not found["under_way"])
-    after = await shop.shown()
-    assert after["version"] == "0.0.1"
-    assert "0.0.2 is not well (/health answered 500)" in after["hold"]["reason"]
-
-
-async def test_moving_on_ends_what_the_way_back_without_being_asked_holds(shop: Shop) -> None:
-    await shop.arrive("production")
-    new = (await shop.stored()).status.live
-    assert new is not None
-    await shop.crash(new.revision, 3)
-    await shop.until(lambda found: found["deployment"]["hold"] and not found["under_way"])
-    await shop.publish()
-    await shop.done(await shop.roll("latest"))
-    after = await shop.shown()
-    assert (after["version"], after["hold"]) == ("0.0.3", None)
-    assert [mark["version"] for mark in after["marks"]] == ["0.0.2"]
-
-
-# What is shown, without a world.
-
-
-def views_of(deployment: Deployment, override: Override | None = None) -> DeploymentView:
-    kind = deployment.kind
-    manifest = replace(MANIFEST, overrides={kind: override} if override else {})
-    service = Service("svc-1", "blog", "usr-1", "org-1", NOW)
-    seen = Seen(deployment, service, Environment("env-1", kind, kind), None, None, manifest)
-    return views.deployment_view(seen, str)
-
-
-def rolling(canary: Canary | None = LONG, reached: int | None = None) -> Deployment:
-    wish = Wish("ada", NOW, "promote", canary=canary)
-    held = retargeted(live(Kind.PRODUCTION), "0.0.2", "d2", wish)
-    progress = None if reached is None else Progress(reached, NOW)
-    return replace(held, status=replace(held.status, canary=progress))
-
-
-@pytest.mark.parametrize(
-    ("reached", "percent", "ahead", "at"),
-    [(None, 0, 5, None), (0, 5, 25, 600), (1, 25, 100, 600)],
-)
-def test_each_step_tells_the_next_one(
-    reached: int | None, percent: int, ahead: int | None, at: float | None
-) -> None:
-    shown = views_of(rolling(reached=reached)).canary
-    assert shown is not None
-    assert (shown.percent, shown.next_percent) == (percent, ahead)
-    assert shown.next_at == (None if at is None else NOW + timedelta(seconds=at))
-
-
-def test_what_is_over_is_no_canary() -> None:
-    assert views_of(rolling(None)).canary is None
-    assert views_of(mark_live(rolling(reached=1), NOW)).canary is None
-    assert views_of(doomed(rolling(reached=1), Wish("ada", NOW, "remove"))).canary is None
-
-
-@pytest.mark.parametrize(
-    ("scale", "override", "expected"),
-    [
-        (None, Override(), (2, 2, 8)),
-        (5, Override(), (5, 2, 8)),
-        (1, Override(), (2, 2, 8)),
-        (20, Override(), (8, 2, 8)),
-        (20, Override(max_instances=3), (3, 2, 3)),
-        (None, Override(min_instances=4), (4, 4, 8)),
-    ],
-)
-def test_the_load_asks_within_what_this_deployment_may_have(
-    scale: int | None, override: Override, expected: tuple[int, int, int]
-) -> None:
-    assert scale_view(scale, POLICIES[Kind.PRODUCTION], override) == ScaleView(*expected)
-
-
-def test_limits_are_of_policy_and_manifest() -> None:
-    mine = Override(limits=Limited(rate=10, memory=2**26))
-    told = limits_view(POLICIES[Kind.DEMO], mine)
-    assert (told.rate, told.memory, told.max_requests, told.cpu) == (10, 2**26, 2000, 1.0)
-    shown = views_of(live(Kind.PRODUCTION), Override(limits=Limited(cpu=0.5)))
-    assert (shown.limits.cpu, shown.limits.rate) == (0.5, None)
