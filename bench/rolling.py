@@ -20,6 +20,7 @@ from tests.support.platform import Platform
 PROJECT = "rolling"
 REST, GRAPH = "rest", "graph"
 MEGABYTES = 5
+CANARY = "{steps: [20, 60, 100], hold: 2s}"
 DRAIN = 30.0  # seconds, the policy of production
 APP = """
 import asyncio, hashlib, json
@@ -154,7 +155,7 @@ class Shop:
         manifest = (
             f"service: {release.service}\nversion: {release.version}\ndatabase: false\n"
             f"run: {RUNS[release.service]}\nhealth: {{timeout: 60s}}\n"
-            f"environments: {{production: {{instances: {many}}}}}\n"
+            f"environments: {{production: {{instances: {many}, canary: {CANARY}}}}}\n"
         )
         for name, text in {**FILES[release.service], "codestore.yaml": manifest}.items():
             file = folder / name
@@ -187,10 +188,10 @@ class Shop:
         place: Mapping[str, Any] = self._client.get(where)["environments"]["production"]
         return place
 
-    def promote(self, service: str, to: str) -> None:
+    def promote(self, service: str, to: str, *, canary: bool = False) -> None:
         """Promote whatever is in the environment before, and was perhaps left behind here."""
         where = path("projects", PROJECT, "services", service, "promote")
-        self.conclude(self._client.post(where, Promotion(to, force=True)))
+        self.conclude(self._client.post(where, Promotion(to, canary, force=True)))
 
     def free(self, service: str, environment: str) -> None:
         """Let a version move on that is held, as it is after a rollback."""

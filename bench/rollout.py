@@ -4,9 +4,9 @@
 
 Two services (see ``rolling``) in a project's production, called all the time (see ``load``). An
 operation is one change of one of them, in an order that the seed decides: a version goes forward
-(promoted from staging), back, or on again (rolled); or one comes that wants more instances, or
-fewer. ``--rollouts`` leaves the last two out. After each the version that was asked for is the only
-one that may answer what is asked from then on.
+(promoted from staging, all at once or as a canary), back, or on again (rolled); or one comes that
+wants more instances, or fewer. ``--rollouts`` leaves canaries and the last two out. After each the
+version that was asked for is the only one that may answer what is asked from then on.
 
 What an operation takes is counted from the call of the API until it is told to be live, against a
 bare cold start of the same service (see ``bare``), measured now and then beside the same load.
@@ -43,8 +43,10 @@ PAUSE = 0.5  # seconds at most between two operations
 TARGET = 2.5  # bare cold starts
 QUERY = {"query": "{ version }"}
 FORWARD, BACK, ON = "forward (promote)", "back (roll)", "on (roll)"
+STEPWISE = "forward (canary)"
 MORE_OF_IT, LESS_OF_IT = "more instances", "fewer instances"
-KINDS = (FORWARD, BACK, ON, MORE_OF_IT, LESS_OF_IT)
+ROLLOUTS = (FORWARD, BACK, ON)
+KINDS = (*ROLLOUTS, STEPWISE, MORE_OF_IT, LESS_OF_IT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,19 @@ class Operator:
 
     def carry_out(self, number: int, kind: str, release: Release) -> None:
         service, before = release.service, self.live[release.service]
-        if kind == FORWARD and self.staged[service] != release:
+        forward = kind in (FORWARD, STEPWISE)
+        if forward and self.staged[service] != release:
             self.tally.now(f"{number}: {release} to staging")
             self.shop.roll(release, "staging")
             self.staged[service] = release
-        if kind == FORWARD:
+        if forward:
             self.shop.free(service, "production")
         self.tally.now(f"{number}: {service} {kind}, {before.version} to {release.version}")
         versions = self.tally.versions[service]
         versions.comes(release.version)
         began = time.monotonic()
-        if kind == FORWARD:
-            self.shop.promote(service, "production")
+        if forward:
+            self.shop.promote(service, "production", canary=kind == STEPWISE)
         else:
             self.shop.roll(release, "production")
         seconds = time.monotonic() - began
@@ -147,7 +150,9 @@ def kinds(live: Release, release: Release, *, scale: bool) -> Sequence[str]:
     if release.instances != live.instances:
         more = release.instances > live.instances
         return ([MORE_OF_IT] if more else [LESS_OF_IT]) if scale else []
-    return [FORWARD, ON] if release.version > live.version else [BACK]
+    if release.version < live.version:
+        return [BACK]
+    return [FORWARD, ON, STEPWISE] if scale else [FORWARD, ON]
 
 
 def asked(service: str) -> Any:
@@ -242,7 +247,7 @@ def tell_operations(operator: Operator) -> None:
             cells += [f"{quantile(shares, share):.2f}" for share in (0.5, 0.9)]
             rows.append((f"  {kind}", str(len(done)), *cells))
     table(rows)
-    rolled = [each for each in operator.done if each.kind not in (MORE_OF_IT, LESS_OF_IT)]
+    rolled = [each for each in operator.done if each.kind in ROLLOUTS]
     if rolled:
         middle = statistics.median(each.seconds / bare[each.service] for each in rolled)
         verdict = "ok" if middle <= TARGET else "MISSED"
