@@ -37,7 +37,9 @@ class Limits:
 
     ``idle_timeout`` is how long nothing may be sent, neither the first byte of an answer nor the
     next one. ``rate`` counts requests per second (see ``BURST``), ``max_requests`` those that are
-    under way at once; both over all instances.
+    under way at once; both over all instances. While a version is changed, ``max_requests`` holds
+    for each of the two: for what a split leads to the new one, and for those that the old one still
+    finishes. So for a moment there may be twice as many.
     """
 
     idle_timeout: float = 300.0

@@ -57,7 +57,8 @@ def split_cluster(route: Route, split: Split) -> Any:
     """Build the cluster that a share of the requests of a route goes to.
 
     Its endpoints always come as a resource of their own, private sockets too: the share grows by
-    adding some, and neither its counters nor its connections may begin anew then.
+    adding some, and neither its counters nor its connections may begin anew then. For the same
+    reason its limit of requests under way is that of the whole and not its share of it.
     """
     made = _cluster(split_name(route.hash, split.revision), route)
     _follow(made)

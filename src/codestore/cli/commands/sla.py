@@ -21,8 +21,8 @@ def sla(session: Session, project: OfProject = None, month: OfMonth = None) -> N
 
     A request fails when the platform or the service answers with a 5xx, or nobody does. It does
     not when its caller gives up first: a service that hangs keeps its promise until the silence
-    lasts as long as its limit (idle_timeout, 300 s). One that is removed from a project and added
-    again begins anew, at 100 %.
+    lasts as long as its limit (idle_timeout, 300 s). Nor when an answer that has begun is cut
+    short. One that is removed from a project and added again begins anew, at 100 %.
 
     All times are in UTC; 13 months are kept beside the present one. Below, the worst minutes, with
     what happened in them or in the minute before.
