@@ -16,7 +16,8 @@ import pytest
 from codestore.settings import run_folder
 from tests.support.platform import KEY, Platform
 
-HOSTILE = Path(__file__).with_name("hostile.py")
+ATTACKS = Path(__file__).with_name("hostile")  # the package of a service
+HOSTILE = (ATTACKS / "main.py").read_text()
 GUISES = ("started", "forked")
 VICTIM = """
 import pathlib
@@ -113,9 +114,8 @@ class Scene:
 
 def create(platform: Platform, name: str, code: str, rest: str = RUN) -> dict[str, Any]:
     folder = platform.home / name
-    (folder / "app").mkdir(parents=True)
+    shutil.copytree(ATTACKS, folder / "app")
     (folder / "app/main.py").write_text(code)
-    shutil.copy(HOSTILE, folder / "app/hostile.py")
     (folder / "codestore.yaml").write_text(f"service: {name}\n{rest}")
     made = platform.cs("service:create", name, "--dir", str(folder))["environments"]["private"]
     return dict(made)
@@ -130,8 +130,8 @@ def scene() -> Iterator[Scene]:
             platform,
             create(platform, "victim", VICTIM),
             create(platform, "command", OPEN, COMMAND),
-            create(platform, "awake", HOSTILE.read_text()),
-            create(platform, "sleepy", HOSTILE.read_text(), RUN + SLEEPY),
+            create(platform, "awake", HOSTILE),
+            create(platform, "sleepy", HOSTILE, RUN + SLEEPY),
             run_folder(platform.data),
             int(platform.status()["processes"]["keeper"]),
         )

@@ -24,7 +24,7 @@ CLEANS = "migrate: [sh, -c, 'rm -f $HOME/filler-*']\n"
 
 @pytest.fixture(scope="module")
 def filler(scene: Scene) -> Iterator[dict[str, Any]]:
-    made = create(scene.platform, "filler", HOSTILE.read_text(), RUN + SMALL)
+    made = create(scene.platform, "filler", HOSTILE, RUN + SMALL)
     yield made
     scene.platform.cs("service:remove", "filler", "--yes")
 
