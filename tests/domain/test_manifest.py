@@ -2,7 +2,7 @@
 
 import pytest
 
-from codestore.domain.canary import Tally, does_badly
+from codestore.domain.canary import Trial, failed
 from codestore.domain.document import Document
 from codestore.domain.environments import POLICIES, Kind
 from codestore.domain.faults import Fault
@@ -136,7 +136,7 @@ def test_a_canary_may_be_given_up_at_any_failure_or_at_none(said: str, share: fl
     found = manifest.overrides[Kind.PRODUCTION].canary
     assert found is not None
     assert found.error_rate == share
-    assert does_badly(found, Tally(1, 1)) is (share < 0.05)
+    assert (failed(found, Trial(1, 1), Trial()) is not None) is (share < 0.05)
 
 
 def test_the_line_is_told_and_the_likely_key() -> None:
