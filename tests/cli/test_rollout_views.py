@@ -49,6 +49,8 @@ def test_how_far_a_canary_has_come_is_said_in_a_sentence() -> None:
     last = samples.canary(percent=100, next_percent=None, next_at=None)
     assert progress(plain(last)) == "100 % of the requests go to 0.0.3 since 2026-03-01 12:30:15"
     assert progress(plain(samples.canary())).endswith("; 25 % at 2026-03-01 12:31:15")
+    told = progress(plain(samples.canary()), waiting=True)
+    assert told.endswith("; 25 % at 2026-03-01 12:31:15, if those who wait are answered")
 
 
 def test_many_marks_are_a_few_lines_the_newest_first(cs: Cs, stage: Stage) -> None:

@@ -26,7 +26,7 @@ def rollout(found: Document) -> Facts:
         steps = ", ".join(f"{percent} %" for percent in canary["steps"])
         limit = f"{100 * canary['error_rate']:g} %"
         facts += [
-            ("canary", progress(canary)),
+            ("canary", progress(canary, bool(found["waiting"]))),
             ("steps", f"{steps}; each for {span(canary['hold'])}"),
             ("requests", _tally(found, limit)),
         ]
@@ -35,8 +35,8 @@ def rollout(found: Document) -> Facts:
     return Facts([*facts, *staying(deployment)])
 
 
-def progress(canary: Document) -> str:
-    """Say how far a canary has come, and when the next step comes."""
+def progress(canary: Document, waiting: bool = False) -> str:
+    """Say how far a canary has come, and when the next step comes; or if, while callers wait."""
     to, ahead = canary["version"], canary["next_percent"]
     if canary["since"] is None and canary["paused"]:
         return f"paused before its first share: no request goes to {to}"
@@ -47,7 +47,8 @@ def progress(canary: Document) -> str:
         return f"{share}; paused"
     if ahead is None:
         return share
-    return f"{share}; {ahead} % at {moment(canary['next_at'])}"
+    answered = ", if those who wait are answered" if waiting else ""
+    return f"{share}; {ahead} % at {moment(canary['next_at'])}{answered}"
 
 
 def staying(deployment: Document) -> Iterator[tuple[str, str]]:
