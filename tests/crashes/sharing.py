@@ -7,7 +7,7 @@ from codestore.domain.deployments import Deployment
 from codestore.domain.instances import Instance, InstanceState
 
 SERVING, FROZEN = InstanceState.SERVING, InstanceState.FROZEN
-LOOP = 3  # times that each of the old ones has to crash before nobody waits for them
+LOOP = 3  # crashes in a row after which nobody waits for the old ones, if all of them wait
 
 
 def let_in(
@@ -30,7 +30,8 @@ def let_in(
     old = [i for i in instances if i.revision != asked.revision]
     if not any(i.state is SERVING for i in old):
         asleep = status.standby is not None or any(i.state is FROZEN for i in old)
-        assert asleep or status.crashes >= LOOP * count, "a canary does not wait for the old ones"
+        looping = status.crashes >= LOOP and status.resting >= count
+        assert asleep or looping, "a canary does not wait for the old ones"
         return
     last = max((percent for percent in canary.steps if percent < 100), default=0)
     percent, since = share or (0, now)

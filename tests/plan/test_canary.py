@@ -276,13 +276,15 @@ def test_a_first_share_waits_until_an_old_one_serves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crashes", "paused", "alone"), [(11, False, False), (12, False, True), (12, True, False)]
+    ("crashes", "resting", "paused", "alone"),
+    [(2, 4, False, False), (3, 3, False, False), (3, 4, False, True), (3, 4, True, False)],
 )
 def test_it_is_let_in_where_what_is_live_crashes_again_and_again(
-    crashes: int, *, paused: bool, alone: bool
+    crashes: int, resting: int, *, paused: bool, alone: bool
 ) -> None:
     held = at_step(rolling(paused=paused), 0)
-    held = replace(held, status=replace(held.status, crashes=crashes, crashed_at=NOW))
+    status = replace(held.status, crashes=crashes, crashed_at=NOW, resting=resting)
+    held = replace(held, status=status)
     plan = plan_of(held, seen(held, *many(1, STARTING, 4), instance(2, READY), split=to(5, 1)))
     assert ("start:2.3" in keys(plan)) == alone
 

@@ -91,6 +91,12 @@ def test_what_ends_beside_a_loop_waits_with_it_unless_it_ran_well() -> None:
     assert ended(held, 1, -30).status.restart_at == held.status.restart_at
 
 
+def test_who_waits_goes_on_waiting_when_another_one_crashes() -> None:
+    held = ended(waiting(2), 1, 0.5)
+    assert (held.status.crashes, held.status.resting) == (8, 3)
+    assert keys(plan_of(held, seen(held, instance(2, SERVING, 3)), 2)) == []
+
+
 def test_a_fix_does_not_wait_for_what_it_mends() -> None:
     broken = waiting(4)
     wish = Wish("ada", later(1), "promote 0.0.3")

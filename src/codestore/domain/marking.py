@@ -213,8 +213,8 @@ def mark_crashed(deployment: Deployment, crash: str, now: datetime) -> Deploymen
     """Count a crash. What ran well for long starts to count anew."""
     status = deployment.status
     before = 0 if ran_well(deployment, now) else status.crashes
-    status = replace(status, crashes=before + 1, crashed_at=now, crash=crash, restart_at=None)
-    return replace(deployment, status=status)
+    status = replace(status, crashes=before + 1, crashed_at=now, crash=crash)
+    return replace(deployment, status=replace(status, restart_at=None, resting=0))
 
 
 def mark_resting(deployment: Deployment, count: int, until: datetime) -> Deployment:

@@ -50,8 +50,9 @@ def _is_alone(deployment: Deployment, wanted: Wanted, old: list[Instance]) -> bo
     """Whether what is live sleeps, or all its instances crash again and again."""
     before = wanted.before or wanted
     asleep = any(i.state is InstanceState.FROZEN for i in old)
-    crashes = deployment.status.crashes >= CRASH_LOOP * before.count
-    return asleep or deployment.status.standby is not None or crashes
+    status = deployment.status
+    crashes = status.crashes >= CRASH_LOOP and status.resting >= before.count
+    return asleep or status.standby is not None or crashes
 
 
 def held_until(deployment: Deployment, canary: Canary) -> datetime:

@@ -139,24 +139,21 @@ def _crashed(
 
     One that a caller was to start is not even the first time: the next caller would start it.
     """
+    until = deployment.status.restart_at
+    beside = deployment.status.resting if until is not None and until > now else 0
     if not in_a_row(deployment, started, now):
-        return _crashed_with(deployment, started, now)
+        # What ended with others waits with them, unless it ran well for long until then.
+        well = started is not None and now - started >= CALM
+        if well or until is None or until <= now:
+            return deployment
+        return mark_resting(deployment, beside + 1, until)
     after = mark_crashed(deployment, ending, now)
     standby, crashes = after.status.standby, after.status.crashes
     stopped = standby is not None and standby.depth is Depth.STOPPED
     waits = crashes - 1 if stopped else crashes - 2
     if waits < 0:
         return after
-    return mark_resting(after, 1, now + retry_delay(waits, deployment.id))
-
-
-def _crashed_with(deployment: Deployment, started: datetime | None, now: datetime) -> Deployment:
-    """Have what ended with another one wait with it, unless it ran well for long until then."""
-    status = deployment.status
-    well = started is not None and now - started >= CALM
-    if well or status.restart_at is None or status.restart_at <= now:
-        return deployment
-    return mark_resting(deployment, status.resting + 1, status.restart_at)
+    return mark_resting(after, beside + 1, now + retry_delay(waits, deployment.id))
 
 
 def _failed(

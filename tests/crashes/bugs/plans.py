@@ -223,7 +223,7 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "a canary is let in when the old ones end",
         CANARY,
-        "    crashes = deployment.status.crashes >= CRASH_LOOP * before.count\n",
+        "    crashes = status.crashes >= CRASH_LOOP and status.resting >= before.count\n",
         "    crashes = True\n",
     ),
     Bug(
