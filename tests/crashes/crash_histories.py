@@ -62,4 +62,23 @@ CRASHING: tuple[History, ...] = (
         ),
         name="moving on is given up, and fails without a gateway",
     ),
+    History(
+        "shop",
+        RunKind.ASGI,
+        (
+            *(Op("slow", wait=""), Op("roll_to", ("production", 1), wait="2")),
+            *(Op("crash", ("production", 1), wait="1"), Op("abort", ("production",), wait="1")),
+        ),
+        name="one is missing when a change is given up",
+    ),
+    History(
+        "two",
+        RunKind.ASGI,
+        (
+            *(Op("outage", ("databases",), wait=""), Op("include", wait="5")),
+            *(Op("sleep", (700,), wait="3"), Op("come_back", wait="")),
+            *(Op("outage", ("gateway",), wait=""), Op("sleep", (61,), wait="20")),
+        ),
+        name="the database server, then the gateway, is away",
+    ),
 )

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from codestore.domain.deployments import Deployment, Live, Spec
+from codestore.domain.conditions import ConditionType, find
+from codestore.domain.deployments import Deployment, Live, Spec, State
 from codestore.domain.dials import Dials
 from codestore.domain.environments import Kind
 from codestore.domain.events import EventKind
@@ -260,6 +261,8 @@ def by_a_turn(before: Deployment, after: Deployment, kinds: Kinds, *, disturbed:
         assert returned or _wish(before, before) == _wish(before, after), "a wish was changed"
         assert returned or before.status.failure == after.status.failure
     _story(before, after, kinds)
+    if not disturbed:
+        _degraded(before, after, kinds)
     _canary(before, after, kinds, concluded=concluded, disturbed=disturbed)
 
 
@@ -356,7 +359,8 @@ def _failed(before: Deployment, after: Deployment) -> None:
     if troubled:
         fresh = [m for m in status.marks if m.number == spec.number and m.at > spec.asked_at]
         assert not fresh, "a version is marked for the troubles of the platform"
-        tried = (status.failure.at - spec.asked_at).total_seconds()
+        since = before.status.stuck_since or status.failure.at
+        tried = (status.failure.at - since).total_seconds()
         assert tried >= PATIENCE, "what may pass was not tried again"
     if live is None:
         assert _plain(spec) == _plain(after.spec)
@@ -393,6 +397,19 @@ def _story(before: Deployment, after: Deployment, kinds: Kinds) -> None:
     depths = (old.standby and old.standby.depth, new.standby and new.standby.depth)
     fell = depths[1] is not None and depths[0] != depths[1]
     assert kinds[EventKind.STANDBY] == fell, "it sleeps deeper, and nobody was told"
+
+
+def _degraded(before: Deployment, after: Deployment, kinds: Kinds) -> None:
+    """People hear once that something is wrong: at once, or when the change is over that hid it."""
+    told, available = kinds[EventKind.DEGRADED], ConditionType.AVAILABLE
+    if before.state is State.DEGRADED:
+        assert not told, "it is told again"
+    elif after.state is State.DEGRADED and before.state in (State.READY, State.DEPLOYING):
+        found = find(after.status.conditions, available)
+        asleep = after.status.standby is not None  # nobody is meant to serve
+        before_it = found is not None and found.since < before.spec.asked_at
+        hidden = before.busy and (asleep or before_it)
+        assert told == (not hidden), "something is wrong, and nobody is told"
 
 
 def _canary(

@@ -108,13 +108,13 @@ class Status:
     """What is known. ``generation`` is the last one that was concluded, well or not.
 
     ``migrated`` names the digests whose migrations have run on this database, ``applied`` the files
-    they had; ``attempts`` and ``retry_at`` count tries after failures that may pass; ``crashes``
-    counts how often in a row instances of what is live ended by themselves, since it went live, was
-    woken, or ran well for long; ``crashed_at`` is the last time, ``crash`` how it was. Until
-    ``restart_at`` as many as are ``resting`` are not started again. ``standby`` is set while it
-    sleeps; ``wakes`` counts how long requests waited for a wake, ``woken_at`` is the last counted.
-    ``previous`` is what served before ``live``; ``canary`` how far a change has come;
-    ``remembered`` are the secrets of versions that served.
+    they had; ``attempts`` and ``retry_at`` count tries after failures that may pass, the first at
+    ``stuck_since``; ``crashes`` counts how often in a row instances of what is live ended by
+    themselves, since it went live, was woken, or ran well for long; ``crashed_at`` is the last
+    time, ``crash`` how it was. Until ``restart_at`` as many as are ``resting`` are not started
+    again. ``standby`` is set while it sleeps; ``wakes`` counts how long requests waited for a
+    wake, ``woken_at`` is the last counted. ``previous`` is what served before ``live``; ``canary``
+    how far a change has come; ``remembered`` are the secrets of versions that served.
     """
 
     generation: int = 0
@@ -124,6 +124,7 @@ class Status:
     applied: tuple[Migration, ...] = ()
     attempts: int = 0
     retry_at: datetime | None = None
+    stuck_since: datetime | None = None
     crashes: int = 0
     crashed_at: datetime | None = None
     crash: str | None = None

@@ -209,6 +209,26 @@ def marking(marks: tuple[Mark, ...], new: Mark) -> tuple[Mark, ...]:
     return (*(held for held in marks if held.number != new.number), new)[-MARKS_KEPT:]
 
 
+def mark_stuck(deployment: Deployment, until: datetime, now: datetime) -> Deployment:
+    """A step failed that may be done another time: not before ``until``."""
+    status = deployment.status
+    since = stuck_since(deployment, now)
+    status = replace(status, attempts=status.attempts + 1, retry_at=until, stuck_since=since)
+    return replace(deployment, status=status)
+
+
+def mark_going_on(deployment: Deployment) -> Deployment:
+    """All that was due was done: what failed before that is forgotten."""
+    status = replace(deployment.status, attempts=0, retry_at=None, stuck_since=None)
+    return replace(deployment, status=status)
+
+
+def stuck_since(deployment: Deployment, now: datetime) -> datetime:
+    """Return since when steps fail that may be done another time; now, if they do not yet."""
+    status = deployment.status
+    return status.stuck_since if status.attempts and status.stuck_since is not None else now
+
+
 def mark_crashed(deployment: Deployment, crash: str, now: datetime) -> Deployment:
     """Count a crash. What ran well for long starts to count anew."""
     status = deployment.status

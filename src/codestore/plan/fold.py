@@ -20,13 +20,16 @@ from codestore.domain.marking import (
     mark_canary,
     mark_crashed,
     mark_failed,
+    mark_going_on,
     mark_live,
     mark_looked,
     mark_resting,
     mark_returning,
     mark_standby,
+    mark_stuck,
     mark_wake_failed,
     ran_well,
+    stuck_since,
 )
 from codestore.domain.routing import Split
 from codestore.domain.standby import Depth
@@ -53,7 +56,9 @@ def fold(
         after, told = _learned(after, outcome, plan, now)
         news += told
     if any(isinstance(outcome, Failed) for outcome in outcomes):
-        return after, news
+        return after, [*news, *_outlasting(deployment, after)]
+    if outcomes:
+        after = mark_going_on(after)
     if plan.canary is not None:
         after = mark_looked(after, plan.canary, now)
     if plan.returning is not None:
@@ -68,7 +73,7 @@ def fold(
     after, told = _rested(after, plan, now)
     news += told
     if after.status.live is not None and not after.spec.removed:
-        after, told = _availability(after, plan, now)
+        after, told = _availability(deployment, after, plan, now)
         news += told
     return after, news
 
@@ -160,7 +165,7 @@ def _failed(
     deployment: Deployment, outcome: Failed, now: datetime
 ) -> tuple[Deployment, list[News]]:
     status = deployment.status
-    overdue = status.canary is None and now - deployment.spec.asked_at >= PATIENCE
+    overdue = status.canary is None and now - stuck_since(deployment, now) >= PATIENCE
     if deployment.busy and not deployment.spec.removed and (outcome.final or overdue):
         fault: Fault = outcome.fault
         back = status.live.number if status.live else None
@@ -170,11 +175,7 @@ def _failed(
             tail += " It stays held."
         message = f"{deployment.spec.number} failed: {fault.letter.title}.{tail}"
         return after, [(EventKind.FAILED, message, fault.letter)]
-    attempts = status.attempts + 1
-    status = replace(
-        status, attempts=attempts, retry_at=now + retry_delay(attempts - 1, deployment.id)
-    )
-    return replace(deployment, status=status), []
+    return mark_stuck(deployment, now + retry_delay(status.attempts, deployment.id), now), []
 
 
 def _rested(deployment: Deployment, plan: Plan, now: datetime) -> tuple[Deployment, list[News]]:
@@ -201,16 +202,30 @@ def _rested(deployment: Deployment, plan: Plan, now: datetime) -> tuple[Deployme
 
 
 def _availability(
-    deployment: Deployment, plan: Plan, now: datetime
+    began: Deployment, deployment: Deployment, plan: Plan, now: datetime
 ) -> tuple[Deployment, list[News]]:
+    """Note how far it is available. ``began`` is how it was when the turn began."""
     before = deployment.state
     after = mark_available(deployment, plan.serving, plan.wanted, plan.failing, now)
     if before is State.READY and after.state is State.DEGRADED:
-        told = find(after.status.conditions, ConditionType.AVAILABLE)
-        return after, [(EventKind.DEGRADED, told.message if told is not None else "", None)]
+        return after, _degraded(after)
     if before is State.DEGRADED and after.state is State.READY:
         return after, [(EventKind.RECOVERED, "all instances accept requests again", None)]
-    return after, []
+    return after, _outlasting(began, after)
+
+
+def _outlasting(before: Deployment, after: Deployment) -> list[News]:
+    """Tell of what is wrong since a change that is over: as long as it went on, nobody was told."""
+    told = find(after.status.conditions, ConditionType.AVAILABLE)
+    since_then = told is not None and told.since >= before.spec.asked_at
+    over = before.state is State.DEPLOYING and after.state is State.DEGRADED
+    awake = after.status.standby is None
+    return _degraded(after) if over and awake and since_then else []
+
+
+def _degraded(deployment: Deployment) -> list[News]:
+    told = find(deployment.status.conditions, ConditionType.AVAILABLE)
+    return [(EventKind.DEGRADED, told.message if told is not None else "", None)]
 
 
 def gave_up(step: GiveUp, lines: Sequence[str]) -> Fault:

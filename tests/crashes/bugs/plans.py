@@ -309,8 +309,20 @@ PLANS: tuple[Bug, ...] = (
     Bug(
         "no pause between two tries",
         FOLD,
-        "attempts=attempts, retry_at=now + retry_delay(attempts - 1, deployment.id)",
-        "attempts=attempts, retry_at=None",
+        "mark_stuck(deployment, now + retry_delay(status.attempts, deployment.id), now)",
+        "mark_stuck(deployment, now, now)",
+    ),
+    Bug(
+        "patience counts from the wish",
+        FOLD,
+        "now - stuck_since(deployment, now) >= PATIENCE",
+        "now - deployment.spec.asked_at >= PATIENCE",
+    ),
+    Bug(
+        "trouble that outlasts a change is not told",
+        FOLD,
+        "    return _degraded(after) if over and awake and since_then else []\n",
+        "    return []\n",
     ),
     Bug(
         "a crash that nobody counts",

@@ -117,7 +117,8 @@ def hold(
 ) -> None:
     """Keep a version where it is: no promotion.
 
-    Rolling to a version that somebody names stays possible. A rollback holds by itself.
+    Rolling to a version that somebody names stays possible. A rollback holds by itself. Nor does
+    what is held return by itself: a young version that does badly stays until somebody acts.
     """
     place = place_of(session, project, service, environment)
     held = session.client.post(place.path("hold"), NewHold(reason))
