@@ -103,6 +103,12 @@ FIXED: tuple[History, ...] = (
     History("canary", ASGI, (Op("crash", ("production", 2)),), name="a canary is left alone"),
     History(
         "canary",
+        COMMAND,
+        (Op("slow", wait=""), Op("crash", ("production", 2))),
+        name="a canary with ports is left alone",
+    ),
+    History(
+        "canary",
         ASGI,
         (
             *(Op("abort", ("production",)), Op("promote_to", ("production", True, True), wait="")),

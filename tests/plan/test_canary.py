@@ -269,6 +269,20 @@ def test_while_the_old_ones_start_again_its_share_stays(step: int, *, paused: bo
         assert published(plan).split == split  # after the machine began anew
 
 
+def test_where_nobody_is_led_to_any_more_a_canary_is_not_asked_again_and_again() -> None:
+    """With ports, all get a 503 until an old one is back; its share comes back then, too."""
+    held = at_step(rolling(), 0)
+    new = instance(2, READY)
+    observed = seen(held, *many(1, STARTING, 4), new, split=to(5, 1))
+    observed = replace(observed, view=View(observed.view.instances, ()))
+    assert keys(plan_of(held, observed)) == ["publish", "refuse"]
+    step = published(plan_of(held, observed))
+    route = routed(goal(held).route, (), 1, step.unavailable)
+    assert plan_of(held, replace(observed, route=route)).due == ()
+    back = seen(held, *many(1, SERVING, 4), new)
+    assert keys(plan_of(held, replace(back, route=route))) == ["prove:dep-1.2.0", "publish"]
+
+
 def test_a_first_share_waits_until_an_old_one_serves() -> None:
     held = rolling()
     plan = plan_of(held, seen(held, *many(1, STARTING, 4), instance(2, READY)))

@@ -19,7 +19,7 @@ from codestore.plan.growing import growing, proving
 from codestore.plan.instances import of_revision, serving, starting_looks
 from codestore.plan.model import Observed, Planned
 from codestore.plan.publishing import routing
-from codestore.plan.steps import GiveUp
+from codestore.plan.steps import GiveUp, Publish
 
 POLL = timedelta(seconds=1)  # how often it is asked what became of its requests
 
@@ -131,9 +131,11 @@ def advancing(
     ready = answering(own)
     split = present(wanted, observed) if percent else None
     if percent and len(ready) >= count:
-        due += proving(ready, observed)
         split = _split(percent, wanted, ready)
-    due += routing(deployment, wanted, observed, arrived=False, split=split)
+    routes = routing(deployment, wanted, observed, arrived=False, split=split)
+    if any(isinstance(each.step, Publish) and each.step.split is not None for each in routes):
+        due += proving(ready, observed)  # only then: else they would be asked in each turn
+    due += routes
     looks = starting_looks(own, wanted)
     if split is not None:
         looks.append(now + POLL)
