@@ -30,9 +30,10 @@ from itertools import islice
 from bench import kills
 from bench.common import arguments, table
 from tests.crashes import hunting
-from tests.crashes.histories import FIXED, random_histories, random_history
+from tests.crashes.histories import FIXED
 from tests.crashes.intrusions import intrusions
 from tests.crashes.playing import play
+from tests.crashes.random_histories import random_histories, random_history
 from tests.crashes.running import Tally, run, show, systematic, told
 
 CHUNK = 200  # histories that a process plays before it tells

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import codestore
 from tests.crashes.bugs import BUGS, Bug
-from tests.crashes.histories import ASGI, FIXED, random_histories
+from tests.crashes.histories import ASGI, FIXED
 from tests.crashes.intrusions import intrusions
 from tests.crashes.playing import History
+from tests.crashes.random_histories import random_histories
 from tests.crashes.running import run, systematic
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,9 @@ from codestore.domain.routing import Route, Split
 from codestore.domain.secrets import DataKey
 from codestore.domain.versions import Version
 from tests.crashes import sealing
-from tests.crashes.ledger import Kinds, Ledger
+from tests.crashes.ledger import Ledger
 from tests.crashes.opening import is_as_written
+from tests.crashes.rules import Kinds
 from tests.crashes.sharing import let_in
 from tests.support.fakes import World
 

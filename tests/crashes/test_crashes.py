@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.crashes.histories import ASGI, FIXED, random_histories
+from tests.crashes.histories import ASGI, FIXED
 from tests.crashes.intrusions import intrusions
 from tests.crashes.ops import Op
 from tests.crashes.playing import History
+from tests.crashes.random_histories import random_histories
 from tests.crashes.running import Tally, run, systematic
 
 RANDOM, PARTS = 300, 3
