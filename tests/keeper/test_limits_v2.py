@@ -25,6 +25,8 @@ from tests.keeper.test_sockets import knock
 from tests.keeper.visits import ECHO, asleep, echoed
 
 MIB = 2**20
+# They take a controller from the same group above, and give it back.
+_ONE_BY_ONE = pytest.mark.xdist_group("controllers")
 
 
 def files(folder: Path, **contents: str) -> Path:
@@ -251,11 +253,13 @@ def stepping(tree: Path, controller: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@_ONE_BY_ONE
 def test_we_step_aside_where_a_group_may_hold_no_process(tree: Path, controller: str) -> None:
     told = stepping(tree, controller)
     assert told == ["inside True", "handed down True", "back True", "left []"]
 
 
+@_ONE_BY_ONE
 def test_where_others_are_too_we_stay_where_we_were(tree: Path, controller: str) -> None:
     with subprocess.Popen(["sleep", "1000"]) as stranger:
         (tree / "cgroup.procs").write_text(str(stranger.pid))
