@@ -304,14 +304,20 @@ class Acts:
             self._expect_return(held)
 
     def _expect_return(self, held: Deployment) -> None:
-        """All that serve are sick: if nobody interferes, the version before comes back."""
+        """All that serve are sick: if nobody interferes, the version before comes back.
+
+        While a server is away nobody looks; it may be well again before that.
+        """
+        world = self.stage.world
+        if world.databases.away or world.gateway.away:
+            return
         live, free = held.status.live, not held.busy and held.spec.dials.hold is None
         before, marks = held.status.previous, [mark.number for mark in held.status.marks]
         if live is None or live.returned or before is None or not self._alone:
             return
         if before.login != live.login or before.number in marks:
             return
-        age = (self.stage.world.clock.at - live.since).total_seconds()
+        age = (world.clock.at - live.since).total_seconds()
         if age < YOUNG and free and held.kind in PROJECT_KINDS:
             self.expected[held.id, held.spec.generation + 1] = EventKind.RETURNING
 

@@ -318,8 +318,8 @@ class Promises:
         self.ran = ("", "")
         if before.status.generation == after.status.generation or not self.calm:
             return
-        live = after.status.live
-        if live is None or live == before.status.live:
+        was, live = before.status.live, after.status.live
+        if live is None or (was is not None and was.revision == live.revision):
             return
         version, driver = self._version(after, live.revision), self.world.driver
         bad = driver.broken | driver.unhealthy | self.world.builder.unbuildable
