@@ -110,6 +110,15 @@ FIXED: tuple[History, ...] = (
     ),
     History(
         "canary",
+        ASGI,
+        (
+            *(Op("sleep", (11,), wait="3"), Op("outage", ("gateway",), wait="3")),
+            *(Op("pause", ("production",), wait="1"), Op("come_back", wait="quiet")),
+        ),
+        name="a canary is paused while its next share is under way",
+    ),
+    History(
+        "canary",
         COMMAND,
         (
             *(Op("sleep", (11,), wait="3"), Op("outage", ("gateway",), wait="")),

@@ -345,7 +345,11 @@ class Promises:
             self.led.add((asked.name, asked.since))
         now, key = self.world.clock.now(), (held.id, split.revision)
         percent, since = self.shares.get(key, (0, now))
-        assert split.percent >= percent, "a canary goes back"
+        if split.percent < percent:  # nobody has confirmed the larger one, and it was paused then
+            reached = held.status.canary
+            assert reached is not None and held.spec.dials.paused, "a canary goes back"
+            assert split.percent == canary.steps[reached.step], "a canary goes back"
+            self.shares[key] = (split.percent, reached.since)
         if split.percent > percent:
             held_on = (now - since).total_seconds()
             assert not percent or held_on >= canary.hold, "a canary moves on too early"

@@ -131,14 +131,12 @@ async def record(
         doors.traffic.touch(after.hash)  # what was read before it slept says nothing of today
     for _, text, _ in news:
         await doors.logs.note(after.id, text)
-    retry = after.status.retry_at
-    if retry is not None and retry <= now:  # that was now: nothing is to be waited for
-        retry = None
     if broken or asked_anew:
+        retry = after.status.retry_at
         return Turn(again=True) if retry is None else Turn(at=retry)
     concluded = subject.deployment.busy and not after.busy
     changed = concluded or after.spec != subject.deployment.spec
-    return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)
+    return Turn(again=bool(plan.due) or changed, at=plan.next_look)
 
 
 def _with_turned(before: Deployment, current: Deployment, after: Deployment) -> Deployment:

@@ -54,12 +54,6 @@ TURNS: tuple[Bug, ...] = (
         "",
     ),
     Bug(
-        "a try whose time is over is waited for",
-        CYCLE,
-        "    if retry is not None and retry <= now:",
-        "    if False:",
-    ),
-    Bug(
         "a dial is overwritten by a turn",
         CYCLE,
         "after = _with_turned(subject.deployment, current, after)",
@@ -74,7 +68,7 @@ TURNS: tuple[Bug, ...] = (
     Bug(
         "nobody looks again",
         CYCLE,
-        "return Turn(again=bool(plan.due) or changed, at=plan.next_look or retry)",
+        "return Turn(again=bool(plan.due) or changed, at=plan.next_look)",
         "return Turn(again=bool(plan.due) or changed)",
     ),
     Bug(
