@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import psutil
-
 from bench.common import PATIENCE, Line
 from tests.support.platform import Platform
 from tests.support.ports import free_port
@@ -38,15 +36,13 @@ class Command:
 
 
 def command_of(platform: Platform, deployment: str) -> Command:
-    """Read it off the running process; the home of a service is called as its deployment."""
-    keeper = psutil.Process(platform.status()["processes"]["keeper"])
-    for process in keeper.children():
-        environment = process.environ()
-        if Path(environment.get("HOME", "")).parent.name == deployment:
-            # Not the list of libraries: to write it is the platform's wish, and is done already.
-            environment.pop("CODESTORE_IMPORTS", None)
-            return Command(process.cmdline(), environment, process.cwd())
-    raise AssertionError(f"no process of {deployment}")
+    """Read it off the running process."""
+    found = platform.instances(deployment)
+    assert found, f"no process of {deployment}"
+    environment = found[0].environ()
+    # Not the list of libraries: to write it is the platform's wish, and is done already.
+    environment.pop("CODESTORE_IMPORTS", None)
+    return Command(found[0].cmdline(), environment, found[0].cwd())
 
 
 def cold_start(command: Command, ask: Ask, instances: int = 1) -> float:

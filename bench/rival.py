@@ -96,16 +96,10 @@ class Server:
 
 
 def instances(platform: Platform, deployment: str) -> list[Instance]:
-    """Return the instances of a deployment; the home of each is called as the deployment."""
-    keeper = psutil.Process(platform.status()["processes"]["keeper"])
-    found = []
-    for process in keeper.children():
-        environment = process.environ()
-        if Path(environment.get("HOME", "")).parent.name == deployment:
-            command = process.cmdline()
-            found.append(Instance(process, command[0], process.cwd(), environment))
+    """Return the instances of a deployment, of which there are some."""
+    found = platform.instances(deployment)
     assert found, f"no process of {deployment}"
-    return found
+    return [Instance(each, each.cmdline()[0], each.cwd(), each.environ()) for each in found]
 
 
 class Rivals:

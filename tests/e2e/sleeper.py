@@ -104,7 +104,7 @@ class Sleeper:
 
     def processes(self) -> list[psutil.Process]:
         """Its own, among the keeper's."""
-        return [each for each, home in self.platform.homes().items() if home == self.home]
+        return self.platform.instances(self.place["id"])
 
     def happened(self, kind: str, after: int = 0, text: str = "") -> dict[str, Any]:
         """Wait for an event after another one; return it."""

@@ -116,18 +116,12 @@ def test_what_a_killed_control_process_was_receiving_goes_with_it(own: Platform)
 
 
 def test_a_killed_instance_is_started_again(own: Platform, blog: dict[str, Any]) -> None:
-    instance = instances(own, blog["id"])[0]
+    instance = own.instances(blog["id"])[0]
     instance.kill()
     assert until(lambda: has_the_post(blog))
-    assert instances(own, blog["id"])[0].pid != instance.pid
+    assert own.instances(blog["id"])[0].pid != instance.pid
     kinds = [event["kind"] for event in own.cs("events", "-s", "blog", "-n", "20")]
     assert "instance_ended" in kinds
-
-
-def instances(platform: Platform, deployment: str) -> list[psutil.Process]:
-    """The instances of a deployment: children of the keeper with its working folder as home."""
-    homes = platform.homes()
-    return [child for child, home in homes.items() if home.parent.name == deployment]
 
 
 def test_when_the_keeper_is_killed_all_dies_and_up_brings_it_back(

@@ -124,13 +124,14 @@ class Platform:
         lines = done.stderr.strip()
         return json.loads(lines[lines.index("{") :])
 
-    def homes(self) -> dict[psutil.Process, Path]:
-        """Return the children of the keeper by process, with the home that each was given."""
+    def instances(self, deployment: str) -> list[psutil.Process]:
+        """Return the keeper's children of a deployment; the home of each is called as that is."""
         keeper = psutil.Process(self.status()["processes"]["keeper"])
-        found = {}
+        found = []
         for child in keeper.children():
             with suppress(psutil.Error):  # it ends at this moment
-                found[child] = Path(child.environ().get("HOME", ""))
+                if Path(child.environ().get("HOME", "")).parent.name == deployment:
+                    found.append(child)
         return found
 
     def copy(self, example: str, name: str | None = None) -> Path:

@@ -62,7 +62,7 @@ def mark_live(deployment: Deployment, now: datetime) -> Deployment:
             failure=None if deployment.busy else status.failure,
             attempts=0,
             retry_at=None,
-            restart_at=None if deployment.busy else _still_to_come(status.restart_at, now),
+            restart_at=None if deployment.busy else still_to_come(status.restart_at, now),
             crashes=0 if deployment.busy else status.crashes,
             conditions=marked(status.conditions, statement),
         ),
@@ -344,7 +344,8 @@ def counted(deployment: Deployment, at: datetime, depth: Depth, seconds: float) 
     return replace(deployment, status=replace(status, wakes=wakes, woken_at=at))
 
 
-def _still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+def still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+    """Return a time that something waits for, unless there is none or it is over."""
     return at if at is not None and at > now else None
 
 

@@ -29,6 +29,7 @@ from codestore.domain.marking import (
     mark_stuck,
     mark_wake_failed,
     ran_well,
+    still_to_come,
     stuck_since,
 )
 from codestore.domain.routing import Split
@@ -144,12 +145,12 @@ def _crashed(
 
     One that a caller was to start is not even the first time: the next caller would start it.
     """
-    until = deployment.status.restart_at
-    beside = deployment.status.resting if until is not None and until > now else 0
+    until = still_to_come(deployment.status.restart_at, now)
+    beside = deployment.status.resting if until is not None else 0
     if not in_a_row(deployment, started, now):
         # What ended with others waits with them, unless it ran well for long until then.
         well = started is not None and now - started >= CALM
-        if well or until is None or until <= now:
+        if well or until is None:
             return deployment
         return mark_resting(deployment, beside + 1, until)
     after = mark_crashed(deployment, ending, now)

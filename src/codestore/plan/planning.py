@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from codestore.domain.deployments import Deployment
+from codestore.domain.marking import still_to_come
 from codestore.plan.desired import Wanted
 from codestore.plan.model import Observed, Plan, Verdict
 from codestore.plan.rollout import removal, rollout
@@ -25,9 +26,10 @@ def plan_for(deployment: Deployment, wanted: Wanted, observed: Observed, now: da
 def _patient(plan: Plan, deployment: Deployment, now: datetime) -> Plan:
     """Do nothing yet if what was due failed a moment ago."""
     status = deployment.status
-    if not plan.due or not status.attempts or status.retry_at is None or status.retry_at <= now:
+    until = still_to_come(status.retry_at, now)
+    if not plan.due or not status.attempts or until is None:
         return plan
-    return replace(plan, due=(), verdict=Verdict.WORKING, next_look=status.retry_at)
+    return replace(plan, due=(), verdict=Verdict.WORKING, next_look=until)
 
 
 def _awake(deployment: Deployment, wanted: Wanted, observed: Observed, now: datetime) -> Plan:

@@ -13,7 +13,7 @@ from codestore.domain.canary import ALL
 from codestore.domain.deployments import Deployment, Status
 from codestore.domain.faults import FaultKind, Letter
 from codestore.domain.instances import Instance, InstanceState
-from codestore.domain.marking import CALM
+from codestore.domain.marking import CALM, still_to_come
 from codestore.domain.secrets import MISSING
 from codestore.plan import canary
 from codestore.plan.desired import Wanted
@@ -31,7 +31,7 @@ def rollout(deployment: Deployment, wanted: Wanted, observed: Observed, now: dat
     """Plan a deployment that is to run."""
     status = deployment.status
     rolling = status.live is None or status.live.revision != wanted.revision
-    until = status.retry_at if status.retry_at is not None and status.retry_at > now else None
+    until = still_to_come(status.retry_at, now)
     if rolling and status.failure is not None and not deployment.busy:
         return _wait(until, wanted, observed) if until else _stay_failed(wanted, observed)
     if rolling:
@@ -116,7 +116,7 @@ def _kept(
     going = shrinking(own, wanted)
     names = {each.step.instance for each in going if isinstance(each.step, Drain | Stop)}
     staying = [i for i in own if i.name not in names]
-    until = status.restart_at if status.restart_at is not None and status.restart_at > now else None
+    until = still_to_come(status.restart_at, now)
     resting = status.resting if until is not None else 0
     due = growing(wanted, observed, own, rolling=False, resting=resting)
     due += settling(staying, wanted, observed, rolling=False)

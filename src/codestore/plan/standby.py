@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from codestore.domain.deployments import Deployment, State
 from codestore.domain.faults import Letter, unavailable
 from codestore.domain.instances import Instance, InstanceState, View
+from codestore.domain.marking import still_to_come
 from codestore.domain.standby import Depth, Standby
 from codestore.plan.desired import Wanted, asleep_at
 from codestore.plan.instances import COMING
@@ -129,8 +130,8 @@ def _stopped(
     """Nothing runs: see that the first caller starts an instance, unless that just failed."""
     since = standby.since if standby.depth is Depth.STOPPED else now
     standby = Standby(Depth.STOPPED, standby.idle_since, since)
-    restart_at = deployment.status.restart_at
-    if restart_at is not None and restart_at > now:
+    restart_at = still_to_come(deployment.status.restart_at, now)
+    if restart_at is not None:
         due = _without_service("It could not be woken; the next try follows.", wanted, observed)
         if observed.view.armed is not None:
             due.append(Planned(Disarm(), "the last try failed a moment ago"))

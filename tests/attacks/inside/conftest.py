@@ -100,10 +100,9 @@ class Scene:
         return next(each for each in places if (each / "app/main.py").read_text() == VICTIM)
 
     def process_of(self, deployment: dict[str, Any]) -> psutil.Process:
-        for child, home in self.platform.homes().items():
-            if home.parent.name == deployment["id"]:
-                return child
-        raise AssertionError(f"no process of {deployment}")
+        found = self.platform.instances(deployment["id"])
+        assert found, f"no process of {deployment}"
+        return found[0]
 
     def victim_answers(self) -> bool:
         answer = httpx.get(
